@@ -1,4 +1,4 @@
-"""What a text generator is to the rest of the product: a request, the pieces of its answer, and the protocol between."""
+"""What a text generator is to the rest of the product: a request, the pieces of its answer, the protocol between."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager

@@ -1,0 +1,1 @@
+"""What the model is shown: access, the catalog, index versions and finding."""

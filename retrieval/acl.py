@@ -1,0 +1,61 @@
+"""Who asks, who may see a document, and the one filter that every read needs."""
+
+from collections.abc import Iterable
+from dataclasses import InitVar, dataclass
+from typing import Final
+
+_SEAL: Final = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A caller whose identity has been verified.
+
+    `groups` are bare names ("hr"); `scopes` are what the credential may do ("ask", "search").
+    """
+
+    tenant: str
+    subject: str
+    groups: frozenset[str]
+    scopes: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A document's own list: grants are "user:<subject>" or "group:<name>"; deny wins; an empty allow means nobody."""
+
+    tenant: str
+    allow: frozenset[str]
+    deny: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class AccessFilter:
+    """What one principal may read. Only `access_filter` makes it; every store and catalog read requires it."""
+
+    tenant: str
+    grants: frozenset[str]
+    seal: InitVar[object]
+
+    def __post_init__(self, seal: object) -> None:
+        if seal is not _SEAL:
+            raise TypeError("an AccessFilter is made by retrieval.acl.access_filter, from a verified Principal")
+
+    def permits(self, access: Access) -> bool:
+        """The whole access rule, in one place."""
+        return (
+            access.tenant == self.tenant
+            and not self.grants.isdisjoint(access.allow)
+            and self.grants.isdisjoint(access.deny)
+        )
+
+
+def access_filter(principal: Principal) -> AccessFilter:
+    """Turn a verified caller into the filter under which everything is read for them."""
+    grants = frozenset({f"user:{principal.subject}", *(f"group:{group}" for group in principal.groups)})
+    return AccessFilter(principal.tenant, grants, _SEAL)
+
+
+def invalid_grants(grants: Iterable[str]) -> list[str]:
+    """Those entries of an access list that could never match a caller."""
+    return [grant for grant in grants if not (grant.startswith(("user:", "group:")) and grant.split(":", 1)[1])]

@@ -1,0 +1,289 @@
+"""The document authority: what exists, its stored text, and who may see it. It stands outside every index version.
+
+SQL alone decides access. A passage reaches a prompt only through `Catalog.read`, which checks in one indexed statement
+that its document exists, is at that version and is not superseded, and then applies the access list kept here.
+"""
+
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from retrieval.acl import Access, AccessFilter
+from retrieval.errors import CatalogError
+from retrieval.store import ChunkRef
+
+_tables = sa.MetaData()
+_documents = sa.Table(
+    "documents",
+    _tables,
+    sa.Column("tenant", sa.Text, primary_key=True),
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("version", sa.Text, nullable=False),
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("category", sa.Text),
+    sa.Column("updated", sa.Date),
+    sa.Column("supersedes", sa.Text),
+    sa.Column("allow", sa.JSON, nullable=False),
+    sa.Column("deny", sa.JSON, nullable=False),
+    sa.Column("sequence", sa.Integer, nullable=False),
+    sa.Index("documents_supersedes", "tenant", "supersedes"),
+)
+_contents = sa.Table(
+    "contents",
+    _tables,
+    sa.Column("tenant", sa.Text, primary_key=True),
+    sa.Column("document", sa.Text, primary_key=True),
+    sa.Column("version", sa.Text, primary_key=True),
+    sa.Column("parser", sa.Text, primary_key=True),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("blocks", sa.LargeBinary, nullable=False),
+)
+_sequences = sa.Table(
+    "sequences",
+    _tables,
+    sa.Column("tenant", sa.Text, primary_key=True),
+    sa.Column("value", sa.Integer, nullable=False),
+)
+_indexed = sa.Table(
+    "indexed",
+    _tables,
+    sa.Column("index", sa.Text, primary_key=True),
+    sa.Column("tenant", sa.Text, primary_key=True),
+    sa.Column("document", sa.Text, primary_key=True),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("chunks", sa.Integer, nullable=False),
+    sa.Column("tokens", sa.Float, nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What the catalog knows of a document: `version` is `sha256:<hex>` of its content, `source` where a reader opens it."""
+
+    id: str
+    version: str
+    title: str
+    source: str
+    category: str | None
+    updated: date | None
+    supersedes: str | None
+    access: Access
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The stored text of one version under one parser, with its blocks as that parser encoded them."""
+
+    parser: str
+    text: str
+    blocks: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A permitted chunk with its words: `text` is code points `ref.start` to `ref.end` of the stored text."""
+
+    ref: ChunkRef
+    title: str
+    source: str
+    category: str | None
+    updated: date | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """What an index version holds of a document: a digest of all that went into its chunks, and their figures."""
+
+    digest: str
+    chunks: int
+    tokens: float
+
+
+class Catalog:
+    """Errors: CatalogError whenever SQL cannot answer."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, path: Path) -> AsyncIterator["Catalog"]:
+        """Open the SQLite catalog at `path`, creating it when it is not there."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        engine = create_async_engine(f"sqlite+aiosqlite:///{path}")
+        sa.event.listen(engine.sync_engine, "connect", _configure)
+        try:
+            with _mapped():
+                async with engine.begin() as connection:
+                    await connection.run_sync(_tables.create_all)
+            yield cls(engine)
+        finally:
+            await engine.dispose()
+
+    async def read(self, refs: Sequence[ChunkRef], access: AccessFilter, parser: str) -> list[Passage]:
+        """The passages among `refs` that exist, are current and are permitted, in the order asked for."""
+        if not refs:
+            return []
+        async with self._connect() as connection:
+            rows = (await connection.execute(_current(refs, access.tenant, parser))).all()
+        permitted = [row for row in rows if access.permits(_access(access.tenant, row))]
+        permitted.sort(key=lambda row: int(row.n))
+        return [Passage(refs[row.n], row.title, row.source, row.category, row.updated, row.text) for row in permitted]
+
+    async def check(self) -> None:
+        """Raise unless the catalog answers."""
+        async with self._connect() as connection:
+            await connection.execute(sa.select(sa.literal(1)))
+
+    async def get(self, tenant: str, document: str) -> Document | None:
+        """One document, whoever may see it: for ingestion and operators, never for a caller."""
+        one = sa.select(_documents).where(_documents.c.tenant == tenant, _documents.c.id == document)
+        async with self._connect() as connection:
+            row = (await connection.execute(one)).one_or_none()
+        return None if row is None else _document(row)
+
+    async def documents(self) -> list[Document]:
+        """All documents of all tenants, by tenant and id: for operators."""
+        everything = sa.select(_documents).order_by(_documents.c.tenant, _documents.c.id)
+        async with self._connect() as connection:
+            return [_document(row) for row in await connection.execute(everything)]
+
+    async def text(self, tenant: str, document: str, version: str, parser: str) -> str | None:
+        """The stored text of one version: for evaluation and operators."""
+        keys = {"tenant": tenant, "document": document, "version": version, "parser": parser}
+        one = sa.select(_contents.c.text).where(*(_contents.c[name] == value for name, value in keys.items()))
+        async with self._connect() as connection:
+            return (await connection.execute(one)).scalar_one_or_none()
+
+    async def put(self, document: Document, content: Content) -> None:
+        """Store a version and make it the current one, in one transaction."""
+        tenant = document.access.tenant
+        stored = {"tenant": tenant, "document": document.id, "version": document.version, "parser": content.parser}
+        async with self._begin() as connection:
+            await connection.execute(_upsert(_contents, stored, {"text": content.text, "blocks": content.blocks}))
+            sequence = await _next(connection, tenant)
+            keys = {"tenant": tenant, "id": document.id}
+            await connection.execute(_upsert(_documents, keys, {**_columns(document), "sequence": sequence}))
+
+    async def describe(self, document: Document) -> None:
+        """Change what is known of a document (access, dates, category) without touching its content."""
+        async with self._begin() as connection:
+            sequence = await _next(connection, document.access.tenant)
+            keys = {"tenant": document.access.tenant, "id": document.id}
+            await connection.execute(_upsert(_documents, keys, {**_columns(document), "sequence": sequence}))
+
+    async def watermark(self) -> dict[str, int]:
+        """The last sequence of every tenant."""
+        async with self._connect() as connection:
+            rows = (await connection.execute(sa.select(_sequences))).all()
+        return {row.tenant: row.value for row in rows}
+
+    async def indexed(self, index: str) -> Mapping[tuple[str, str], Indexed]:
+        """What an index version holds, by (tenant, document)."""
+        held = sa.select(_indexed).where(_indexed.c.index == index)
+        async with self._connect() as connection:
+            rows = (await connection.execute(held)).all()
+        return {(row.tenant, row.document): Indexed(row.digest, row.chunks, row.tokens) for row in rows}
+
+    async def mark_indexed(self, index: str, tenant: str, document: str, held: Indexed) -> None:
+        """Record that an index version durably holds a document."""
+        keys = {"index": index, "tenant": tenant, "document": document}
+        values = {"digest": held.digest, "chunks": held.chunks, "tokens": held.tokens}
+        async with self._begin() as connection:
+            await connection.execute(_upsert(_indexed, keys, values))
+
+    async def forget_index(self, index: str) -> None:
+        """Drop the record of an index version whose directory is gone."""
+        async with self._begin() as connection:
+            await connection.execute(sa.delete(_indexed).where(_indexed.c.index == index))
+
+    @asynccontextmanager
+    async def _connect(self) -> AsyncIterator[AsyncConnection]:
+        with _mapped():
+            async with self._engine.connect() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def _begin(self) -> AsyncIterator[AsyncConnection]:
+        with _mapped():
+            async with self._engine.begin() as connection:
+                yield connection
+
+
+@contextmanager
+def _mapped() -> Iterator[None]:
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise CatalogError(f"the catalog database does not answer: {type(error).__name__}") from error
+
+
+def _configure(connection: Any, _record: object) -> None:
+    """WAL lets readers go on while ingestion writes; a writer waits for another instead of failing."""
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "busy_timeout = 10000"):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _current(refs: Sequence[ChunkRef], tenant: str, parser: str) -> sa.Select[Any]:
+    """One statement: the text of every ref whose document exists, is at that version and is not superseded."""
+    rows = [(n, ref.document, ref.version, ref.start + 1, ref.end - ref.start) for n, ref in enumerate(refs)]
+    wanted = (
+        sa.values(
+            sa.column("n", sa.Integer),
+            sa.column("document", sa.Text),
+            sa.column("version", sa.Text),
+            sa.column("start", sa.Integer),
+            sa.column("length", sa.Integer),
+            name="wanted",
+        )
+        .data(rows)
+        .cte("wanted")
+    )
+    newer = _documents.alias("newer")
+    text = sa.func.substr(_contents.c.text, wanted.c.start, wanted.c.length).label("text")
+    shown = [_documents.c[name] for name in ("title", "source", "category", "updated", "allow", "deny")]
+    return (
+        sa.select(wanted.c.n, text, *shown)
+        .join(_documents, sa.and_(_documents.c.tenant == tenant, _documents.c.id == wanted.c.document))
+        .join(_contents, sa.and_(_contents.c.tenant == tenant, _contents.c.document == wanted.c.document))
+        .where(_documents.c.version == wanted.c.version, _contents.c.version == wanted.c.version)
+        .where(_contents.c.parser == parser)
+        .where(~sa.exists().where(newer.c.tenant == tenant, newer.c.supersedes == _documents.c.id))
+    )
+
+
+def _upsert(table: sa.Table, keys: Mapping[str, Any], values: Mapping[str, Any]) -> sqlite.Insert:
+    insert = sqlite.insert(table).values(**keys, **values)
+    return insert.on_conflict_do_update(index_elements=list(keys), set_=dict(values))
+
+
+async def _next(connection: AsyncConnection, tenant: str) -> int:
+    raised = sqlite.insert(_sequences).values(tenant=tenant, value=1)
+    raised = raised.on_conflict_do_update(index_elements=["tenant"], set_={"value": _sequences.c.value + 1})
+    return int((await connection.execute(raised.returning(_sequences.c.value))).scalar_one())
+
+
+def _columns(document: Document) -> dict[str, Any]:
+    access = document.access
+    names = ("version", "title", "source", "category", "updated", "supersedes")
+    columns = {name: getattr(document, name) for name in names}
+    return {**columns, "allow": sorted(access.allow), "deny": sorted(access.deny)}
+
+
+def _access(tenant: str, row: Any) -> Access:
+    return Access(tenant, frozenset(row.allow), frozenset(row.deny))
+
+
+def _document(row: Any) -> Document:
+    names = ("id", "version", "title", "source", "category", "updated", "supersedes")
+    return Document(**{name: getattr(row, name) for name in names}, access=_access(row.tenant, row))

@@ -1,0 +1,165 @@
+"""The ChunkStore on a Qdrant server (or qdrant-client's local mode): one collection per index version."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from grpc import RpcError
+from qdrant_client import AsyncQdrantClient, models
+from qdrant_client.http.exceptions import ApiException
+
+from retrieval import payload
+from retrieval.acl import Access, AccessFilter
+from retrieval.errors import StoreError
+from retrieval.fusion import Legs
+from retrieval.store import ChunkHit, ChunkPoint, HybridQuery, Narrowing, require_finite
+
+_DENSE, _SPARSE = "dense", "bm25"
+
+
+class QdrantStore:
+    """Scoped IDF needs a server of 1.19 or later; `create` makes the collection with its payload indexes first."""
+
+    def __init__(self, client: AsyncQdrantClient, collection: str) -> None:
+        self._client = client
+        self._collection = collection
+
+    async def create(self, dimensions: int) -> None:
+        """Make the collection if it is not there; payload indexes stand before any point arrives."""
+        with _mapped():
+            if await self._client.collection_exists(self._collection):
+                return
+            dense = {_DENSE: models.VectorParams(size=dimensions, distance=models.Distance.COSINE)}
+            sparse = {_SPARSE: models.SparseVectorParams(modifier=models.Modifier.IDF)}
+            await self._client.create_collection(self._collection, dense, sparse)
+            for field, schema in _payload_schema().items():
+                await self._client.create_payload_index(self._collection, field, schema)
+
+    async def upsert(self, points: Sequence[ChunkPoint]) -> None:
+        """Write chunks."""
+        require_finite(point.dense for point in points)
+        with _mapped():
+            await self._client.upsert(self._collection, [_point(point) for point in points], wait=True)
+
+    async def describe(self, document: str, access: Access, category: str | None, updated: date | None) -> None:
+        """Replace the access and metadata fields of one document's chunks."""
+        chosen = models.Filter(must=_document(access.tenant, document))
+        fields = payload.description(access, category, updated)
+        with _mapped():
+            await self._client.set_payload(
+                self._collection, fields, chosen, wait=True, ordering=models.WriteOrdering.STRONG
+            )
+
+    async def delete(self, tenant: str, document: str, *, keep: str | None = None) -> None:
+        """Remove a document's chunks but those of version `keep`."""
+        kept: list[models.Condition] = [] if keep is None else [_match(payload.VERSION, keep)]
+        chosen = models.FilterSelector(filter=models.Filter(must=_document(tenant, document), must_not=kept))
+        with _mapped():
+            await self._client.delete(self._collection, chosen, wait=True, ordering=models.WriteOrdering.STRONG)
+
+    async def score(self, query: HybridQuery, access: AccessFilter, narrowing: Narrowing) -> Legs:
+        """Score both legs in one batch, then the cosine of what only BM25 found."""
+        require_finite([query.dense])
+        permitted, wanted = _permitted(access), _narrowed(access, narrowing)
+        exact = models.SearchParams(exact=True)
+        scoped = models.SearchParams(idf=models.IdfCorpusParams(corpus=permitted))
+        sparse_query = models.SparseVector(indices=query.sparse.indices, values=query.sparse.values)
+        dense, sparse = await self._query(
+            models.QueryRequest(query=query.dense, using=_DENSE, filter=wanted, params=exact, limit=query.limit),
+            models.QueryRequest(query=sparse_query, using=_SPARSE, filter=wanted, params=scoped, limit=query.limit),
+        )
+        cosine = dict(dense)
+        if missing := {chunk for chunk, _ in sparse if chunk not in cosine}:
+            among = _among(missing, permitted)
+            (rest,) = await self._query(
+                models.QueryRequest(query=query.dense, using=_DENSE, filter=among, params=exact, limit=len(missing))
+            )
+            cosine.update(rest)
+        return Legs(dense, sparse, cosine)
+
+    async def fetch(self, chunks: Sequence[UUID], access: AccessFilter) -> list[ChunkHit]:
+        """Read permitted chunks."""
+        if not chunks:
+            return []
+        among = _among(chunks, _permitted(access))
+        with _mapped():
+            records, _ = await self._client.scroll(self._collection, among, limit=len(chunks), with_payload=True)
+        return [payload.hit(UUID(str(record.id)), record.payload) for record in records]
+
+    async def count(self) -> int:
+        """All chunks held."""
+        with _mapped():
+            return (await self._client.count(self._collection, exact=True)).count
+
+    async def flush(self) -> None:
+        """Every write already waited to be durable."""
+
+    async def optimize(self) -> None:
+        """The server optimises on its own."""
+
+    async def close(self) -> None:
+        """Close the client's connections."""
+        await self._client.close()
+
+    async def _query(self, *requests: models.QueryRequest) -> list[list[tuple[UUID, float]]]:
+        with _mapped():
+            answers = await self._client.query_batch_points(self._collection, list(requests))
+        return [[(UUID(str(hit.id)), hit.score) for hit in answer.points] for answer in answers]
+
+
+@contextmanager
+def _mapped() -> Iterator[None]:
+    try:
+        yield
+    except (ApiException, RpcError) as error:
+        raise StoreError(f"the vector store does not answer: {type(error).__name__}") from error
+    except ValueError as error:
+        raise StoreError(f"the vector store refused: {error}") from error
+
+
+def _payload_schema() -> dict[str, models.PayloadSchemaType | models.KeywordIndexParams]:
+    tenant = models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, is_tenant=True)
+    keywords = dict.fromkeys(payload.KEYWORDS, models.PayloadSchemaType.KEYWORD)
+    return {payload.TENANT: tenant, **keywords, payload.UPDATED: models.PayloadSchemaType.DATETIME}
+
+
+def _match(key: str, value: str) -> models.FieldCondition:
+    return models.FieldCondition(key=key, match=models.MatchValue(value=value))
+
+
+def _match_any(key: str, values: Iterable[str]) -> models.FieldCondition:
+    return models.FieldCondition(key=key, match=models.MatchAny(any=sorted(values)))
+
+
+def _document(tenant: str, document: str) -> list[models.Condition]:
+    return [_match(payload.TENANT, tenant), _match(payload.DOCUMENT, document)]
+
+
+def _permitted(access: AccessFilter) -> models.Filter:
+    return models.Filter(
+        must=[_match(payload.TENANT, access.tenant), _match_any(payload.ALLOW, access.grants)],
+        must_not=[_match_any(payload.DENY, access.grants)],
+    )
+
+
+def _narrowed(access: AccessFilter, narrowing: Narrowing) -> models.Filter:
+    """The caller's own filter beside the access filter: the two can only be ANDed."""
+    own: list[models.Condition] = []
+    if narrowing.category:
+        own.append(_match_any(payload.CATEGORY, narrowing.category))
+    if narrowing.updated_after or narrowing.updated_before:
+        dates = models.DatetimeRange(gte=narrowing.updated_after, lte=narrowing.updated_before)
+        own.append(models.FieldCondition(key=payload.UPDATED, range=dates))
+    return models.Filter(must=[_permitted(access), *own])
+
+
+def _among(chunks: Iterable[UUID], permitted: models.Filter) -> models.Filter:
+    return models.Filter(must=[models.HasIdCondition(has_id=[str(chunk) for chunk in chunks]), permitted])
+
+
+def _point(point: ChunkPoint) -> models.PointStruct:
+    sparse = models.SparseVector(indices=point.sparse.indices, values=point.sparse.values)
+    vectors: dict[str, Any] = {_DENSE: point.dense, _SPARSE: sparse}
+    return models.PointStruct(id=str(point.id), vector=vectors, payload=payload.point_payload(point))

@@ -1,0 +1,133 @@
+"""The ChunkStore protocol: vectors and access fields of one index version; every read takes an AccessFilter.
+
+A store holds no text. A chunk is a span of a document version, and the catalog alone turns it into words.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Protocol
+from uuid import UUID, uuid5
+
+from retrieval.acl import Access, AccessFilter
+from retrieval.errors import StoreError
+from retrieval.fusion import Legs
+
+_CHUNKS = UUID("6f1a4b52-3f0e-5a43-9d0e-7c2b8e1d4a90")
+
+
+@dataclass(frozen=True, slots=True)
+class SparseVector:
+    """Term ids and their weights, equally long."""
+
+    indices: list[int]
+    values: list[float]
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkRef:
+    """Where a chunk's text is: code points `start` to `end` of the stored text of one document version."""
+
+    document: str
+    version: str
+    start: int
+    end: int
+    heading: tuple[str, ...]
+    page: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkPoint:
+    """A chunk as it is written: its place, its document's access and metadata, and both vectors."""
+
+    ref: ChunkRef
+    access: Access
+    category: str | None
+    updated: date | None
+    dense: list[float]
+    sparse: SparseVector
+
+    @property
+    def id(self) -> UUID:
+        """Derived from tenant, document, version and span, so that writing it again changes nothing."""
+        ref = self.ref
+        return uuid5(
+            _CHUNKS, "\x1f".join((self.access.tenant, ref.document, ref.version, str(ref.start), str(ref.end)))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkHit:
+    """A chunk as it is read back, with the access fields the index holds, for the second check."""
+
+    id: UUID
+    ref: ChunkRef
+    access: Access
+
+
+@dataclass(frozen=True, slots=True)
+class Narrowing:
+    """A caller's own filter: it can only narrow. Another type than AccessFilter, so that it cannot replace it.
+
+    `updated_after` and `updated_before` are inclusive; a document without the field never matches.
+    """
+
+    category: tuple[str, ...] = ()
+    updated_after: date | None = None
+    updated_before: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HybridQuery:
+    """One question as both vectors; `limit` is per leg."""
+
+    dense: list[float]
+    sparse: SparseVector
+    limit: int
+
+
+class ChunkStore(Protocol):
+    """Vectors of one index version. Errors: StoreError when it cannot answer."""
+
+    async def upsert(self, points: Sequence[ChunkPoint]) -> None:
+        """Write chunks; durable after `flush`."""
+        ...
+
+    async def describe(self, document: str, access: Access, category: str | None, updated: date | None) -> None:
+        """Replace the access and metadata fields of all chunks of one document, without touching vectors."""
+        ...
+
+    async def delete(self, tenant: str, document: str, *, keep: str | None = None) -> None:
+        """Remove a document's chunks; those of version `keep` stay."""
+        ...
+
+    async def score(self, query: HybridQuery, access: AccessFilter, narrowing: Narrowing) -> Legs:
+        """Score both legs over permitted chunks only; BM25's statistics count permitted chunks only."""
+        ...
+
+    async def fetch(self, chunks: Sequence[UUID], access: AccessFilter) -> list[ChunkHit]:
+        """Read the named chunks that are permitted, in any order."""
+        ...
+
+    async def count(self) -> int:
+        """All chunks held, of every tenant."""
+        ...
+
+    async def flush(self) -> None:
+        """Make every earlier write durable."""
+        ...
+
+    async def optimize(self) -> None:
+        """Merge and index segments; may take seconds and belongs in a process that serves nobody."""
+        ...
+
+    async def close(self) -> None:
+        """Flush and release the store."""
+        ...
+
+
+def require_finite(vectors: Iterable[Sequence[float]]) -> None:
+    """Engines accept NaN and score it, so nothing with NaN or infinity may reach one."""
+    if not all(math.isfinite(sum(vector)) for vector in vectors):
+        raise StoreError("a vector holds NaN or infinity: the embedder is broken")

@@ -1,0 +1,249 @@
+"""What every ChunkStore promises, on the in-memory fake, the embedded engine and qdrant-client's local mode."""
+
+import math
+import random
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import pytest
+from qdrant_client import AsyncQdrantClient
+
+from retrieval.acl import Access, AccessFilter, Principal, access_filter
+from retrieval.edge_store import EdgeStore
+from retrieval.errors import StoreError, StoreLocked
+from retrieval.memory_store import MemoryStore
+from retrieval.qdrant_store import QdrantStore
+from retrieval.store import ChunkPoint, ChunkRef, ChunkStore, HybridQuery, Narrowing, SparseVector
+
+pytestmark = [  # what local mode says of itself: it always searches exactly and needs no payload indexes
+    pytest.mark.filterwarnings("ignore:Local mode performs exact:UserWarning"),
+    pytest.mark.filterwarnings("ignore:Payload indexes have no effect:UserWarning"),
+]
+DIMENSIONS = 8
+ANYTHING = Narrowing()
+
+
+@pytest.fixture(params=["memory", "edge", "local"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ChunkStore]:
+    opened: ChunkStore
+    if request.param == "memory":
+        opened = MemoryStore()
+    elif request.param == "edge":
+        opened = EdgeStore.open(tmp_path / "idx", DIMENSIONS)
+    else:
+        opened = await _local(DIMENSIONS)
+    yield opened
+    await opened.close()
+
+
+async def _local(dimensions: int) -> QdrantStore:
+    local = QdrantStore(AsyncQdrantClient(":memory:"), "idx")
+    await local.create(dimensions)
+    return local
+
+
+def reader(tenant: str, *groups: str, subject: str = "u") -> AccessFilter:
+    return access_filter(Principal(tenant, subject, frozenset(groups), frozenset()))
+
+
+def point(
+    document: str,
+    access: Access,
+    *,
+    words: tuple[int, ...] = (1,),
+    start: int = 0,
+    version: str = "sha256:1",
+    category: str | None = None,
+    updated: date | None = None,
+) -> ChunkPoint:
+    dense = [0.0] * DIMENSIONS
+    for word in words:
+        dense[word % DIMENSIONS] += 1.0
+    ref = ChunkRef(document, version, start, start + 10, ("Heading", "Deeper"), 3)
+    return ChunkPoint(ref, access, category, updated, dense, SparseVector(list(words), [1.0] * len(words)))
+
+
+def asks(*words: int, limit: int = 10) -> HybridQuery:
+    dense = [0.001] * DIMENSIONS
+    for word in words:
+        dense[word % DIMENSIONS] += 1.0
+    return HybridQuery(dense, SparseVector(list(words), [1.0] * len(words)), limit)
+
+
+STAFF = Access("acme", frozenset({"group:staff"}))
+HR = Access("acme", frozenset({"group:hr"}))
+OTHER = Access("other", frozenset({"group:staff"}))
+
+
+async def found(
+    store: ChunkStore, query: HybridQuery, access: AccessFilter, narrowing: Narrowing = ANYTHING
+) -> set[str]:
+    legs = await store.score(query, access, narrowing)
+    ids = {chunk for chunk, _ in (*legs.dense, *legs.sparse)}
+    assert ids == set(legs.cosine)
+    return {hit.ref.document for hit in await store.fetch(list(ids), access)}
+
+
+async def test_returns_what_is_permitted_and_nothing_else(store: ChunkStore) -> None:
+    denied = Access("acme", frozenset({"group:staff"}), frozenset({"user:eve"}))
+    await store.upsert([point("staff", STAFF), point("hr", HR), point("other", OTHER), point("denied", denied)])
+    assert await found(store, asks(1), reader("acme", "staff")) == {"staff", "denied"}
+    assert await found(store, asks(1), reader("acme", "staff", subject="eve")) == {"staff"}
+    assert await found(store, asks(1), reader("acme", "staff", "hr")) == {"staff", "denied", "hr"}
+    assert await found(store, asks(1), reader("acme")) == set()
+    assert await found(store, asks(1), reader("nobody", "staff", "hr")) == set()
+
+
+async def test_a_user_grant_is_not_a_group_grant(store: ChunkStore) -> None:
+    await store.upsert([point("mine", Access("acme", frozenset({"user:staff"})))])
+    assert await found(store, asks(1), reader("acme", "staff")) == set()
+    assert await found(store, asks(1), reader("acme", subject="staff")) == {"mine"}
+
+
+async def test_fetch_checks_access_again(store: ChunkStore) -> None:
+    hidden, shown = point("hr", HR), point("staff", STAFF)
+    await store.upsert([hidden, shown])
+    hits = await store.fetch([hidden.id, shown.id], reader("acme", "staff"))
+    assert [(hit.id, hit.ref, hit.access) for hit in hits] == [(shown.id, shown.ref, STAFF)]
+    assert await store.fetch([], reader("acme", "staff")) == []
+
+
+async def test_callers_filter_only_narrows(store: ChunkStore) -> None:
+    await store.upsert(
+        [
+            point("old", STAFF, category="policy", updated=date(2024, 5, 1)),
+            point("new", STAFF, category="policy", updated=date(2026, 5, 1)),
+            point("note", STAFF, category="note", updated=date(2026, 5, 1)),
+            point("undated", STAFF, category="policy"),
+            point("hr", HR, category="policy", updated=date(2026, 5, 1)),
+        ]
+    )
+    staff = reader("acme", "staff")
+    policies = Narrowing(category=("policy",))
+    assert await found(store, asks(1), staff, policies) == {"old", "new", "undated"}
+    assert await found(store, asks(1), staff, Narrowing(updated_after=date(2026, 5, 1))) == {"new", "note"}
+    assert await found(store, asks(1), staff, Narrowing(updated_before=date(2024, 5, 1))) == {"old"}
+    recent_policies = Narrowing(("policy",), date(2025, 1, 1), date(2026, 12, 31))
+    assert await found(store, asks(1), staff, recent_policies) == {"new"}
+    assert await found(store, asks(1), reader("acme", "nobody"), policies) == set()
+
+
+async def test_scores_are_cosine_and_bm25(store: ChunkStore) -> None:
+    first, second = point("a", STAFF, words=(1, 2)), point("b", STAFF, words=(1,))
+    await store.upsert([first, second, point("c", STAFF, words=(3,))])
+    legs = await store.score(asks(1, 2), reader("acme", "staff"), ANYTHING)
+    assert legs.dense[0][0] == first.id
+    assert legs.cosine[second.id] == pytest.approx(1 / math.sqrt(2), abs=0.01)
+    idf_one, idf_two = math.log(1 + 1.5 / 2.5), math.log(1 + 2.5 / 1.5)
+    assert dict(legs.sparse) == pytest.approx({first.id: idf_one + idf_two, second.id: idf_one}, rel=1e-4)
+
+
+async def test_bm25_statistics_count_permitted_chunks_only(store: ChunkStore) -> None:
+    mine = point("mine", STAFF, words=(1, 2))
+    await store.upsert([mine, point("also", STAFF, words=(2,))])
+    before = dict((await store.score(asks(1), reader("acme", "staff"), ANYTHING)).sparse)
+    await store.upsert([point(f"other-{n}", OTHER, words=(1,)) for n in range(20)])
+    await store.upsert([point(f"hr-{n}", HR, words=(1,)) for n in range(20)])
+    after = dict((await store.score(asks(1), reader("acme", "staff"), ANYTHING)).sparse)
+    assert after == before
+    everyone = dict((await store.score(asks(1, limit=99), reader("acme", "staff", "hr"), ANYTHING)).sparse)
+    assert everyone[mine.id] != before[mine.id], "the control: with more permitted chunks the score has to move"
+
+
+async def test_the_cosine_of_a_bm25_only_hit_is_known(store: ChunkStore) -> None:
+    near = [point(f"near-{n}", STAFF, words=(1,)) for n in range(5)]
+    lexical = point("lexical", STAFF, words=(77, 3))
+    await store.upsert([*near, lexical])
+    query = HybridQuery([0.0, 1.0] + [0.1] * (DIMENSIONS - 2), SparseVector([77], [1.0]), 3)
+    legs = await store.score(query, reader("acme", "staff"), ANYTHING)
+    assert [chunk for chunk, _ in legs.sparse] == [lexical.id]
+    assert lexical.id not in dict(legs.dense)
+    assert 0 < legs.cosine[lexical.id] < 1
+
+
+async def test_a_question_of_stop_words_still_has_a_dense_leg(store: ChunkStore) -> None:
+    await store.upsert([point("staff", STAFF)])
+    legs = await store.score(
+        HybridQuery([1.0] * DIMENSIONS, SparseVector([], []), 5), reader("acme", "staff"), ANYTHING
+    )
+    assert (len(legs.dense), list(legs.sparse)) == (1, [])
+
+
+async def test_describing_changes_access_and_metadata_without_vectors(store: ChunkStore) -> None:
+    chunks = [point("doc", STAFF, start=n * 10) for n in range(3)]
+    await store.upsert([*chunks, point("else", STAFF)])
+    await store.describe("doc", HR, "policy", date(2026, 1, 1))
+    assert await found(store, asks(1), reader("acme", "staff")) == {"else"}
+    assert await found(store, asks(1), reader("acme", "hr"), Narrowing(category=("policy",))) == {"doc"}
+    assert await store.count() == 4
+
+
+async def test_one_tenants_document_is_not_anothers(store: ChunkStore) -> None:
+    await store.upsert([point("doc", STAFF), point("doc", OTHER)])
+    await store.describe("doc", Access("other", frozenset()), None, None)
+    assert await found(store, asks(1), reader("acme", "staff")) == {"doc"}
+    assert await found(store, asks(1), reader("other", "staff")) == set()
+    await store.delete("other", "doc")
+    assert await found(store, asks(1), reader("acme", "staff")) == {"doc"}
+
+
+async def test_deleting_keeps_the_version_named(store: ChunkStore) -> None:
+    await store.upsert([point("doc", STAFF, version="sha256:1"), point("doc", STAFF, version="sha256:2")])
+    await store.delete("acme", "doc", keep="sha256:2")
+    assert await store.count() == 1
+    await store.delete("acme", "doc")
+    assert await store.count() == 0
+
+
+async def test_writing_again_changes_nothing(store: ChunkStore) -> None:
+    await store.upsert([point("doc", STAFF)])
+    await store.upsert([point("doc", STAFF)])
+    assert await store.count() == 1
+
+
+@pytest.mark.parametrize("broken", [math.nan, math.inf])
+async def test_vectors_with_nan_never_reach_the_engine(store: ChunkStore, broken: float) -> None:
+    vector = [broken] * DIMENSIONS
+    with pytest.raises(StoreError, match="NaN"):
+        await store.score(HybridQuery(vector, SparseVector([], []), 5), reader("acme", "staff"), ANYTHING)
+    with pytest.raises(StoreError, match="NaN"):
+        await store.upsert([replace(point("doc", STAFF), dense=vector)])
+
+
+async def test_survives_being_closed(tmp_path: Path) -> None:
+    first = EdgeStore.open(tmp_path / "idx", DIMENSIONS)
+    await first.upsert([point("doc", STAFF)])
+    await first.flush()
+    with pytest.raises(StoreLocked, match="another process"):
+        EdgeStore.open(tmp_path / "idx", DIMENSIONS)
+    await first.optimize()
+    await first.close()
+    second = EdgeStore.open(tmp_path / "idx", DIMENSIONS)
+    assert await found(second, asks(1), reader("acme", "staff")) == {"doc"}
+    await second.close()
+
+
+async def test_all_stores_agree(tmp_path: Path) -> None:
+    """The same random chunks and questions give the same candidates and scores everywhere."""
+    rng = random.Random(7)
+    stores: list[ChunkStore] = [MemoryStore(), EdgeStore.open(tmp_path / "idx", DIMENSIONS), await _local(DIMENSIONS)]
+    groups = ["a", "b", "c", "d"]
+    points = []
+    for n in range(120):
+        allow = frozenset(f"group:{group}" for group in rng.sample(groups, rng.randint(0, 2)))
+        deny = frozenset(f"group:{group}" for group in rng.sample(groups, rng.choice([0, 0, 1])))
+        words = tuple(rng.sample(range(40), rng.randint(1, 6)))
+        points.append(point(f"doc-{n}", Access(rng.choice(["acme", "other"]), allow, deny), words=words))
+    for store in stores:
+        await store.upsert(points)
+    for _ in range(40):
+        access = reader(rng.choice(["acme", "other"]), *rng.sample(groups, rng.randint(0, 3)))
+        query = asks(*rng.sample(range(40), 3), limit=200)
+        reference, *others = [await store.score(query, access, ANYTHING) for store in stores]
+        for legs in others:
+            assert dict(legs.cosine) == pytest.approx(dict(reference.cosine), abs=1e-5)
+            assert dict(legs.sparse) == pytest.approx(dict(reference.sparse), rel=1e-4)
+    for store in stores:
+        await store.close()

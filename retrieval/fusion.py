@@ -1,0 +1,56 @@
+"""Two scored legs into one order: pure, with ties broken by chunk id."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from retrieval.index import Fusion
+
+
+@dataclass(frozen=True, slots=True)
+class Legs:
+    """What a store scored for one query: (chunk, score) best first, and the cosine of every chunk in either leg."""
+
+    dense: Sequence[tuple[UUID, float]]
+    sparse: Sequence[tuple[UUID, float]]
+    cosine: Mapping[UUID, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A chunk with its score per leg (BM25 0.0 where only the dense leg found it) and the fused score."""
+
+    chunk: UUID
+    score: float
+    cosine: float
+    bm25: float
+
+
+def fuse(legs: Legs, rule: Fusion) -> list[Candidate]:
+    """Order the union of both legs, best first."""
+    scores = _convex(legs, rule) if rule.kind == "convex" else _reciprocal_rank(legs, rule)
+    bm25 = dict(legs.sparse)
+    fused = [Candidate(chunk, score, legs.cosine[chunk], bm25.get(chunk, 0.0)) for chunk, score in scores.items()]
+    fused.sort(key=lambda candidate: (-candidate.score, candidate.chunk))
+    return fused
+
+
+def _convex(legs: Legs, rule: Fusion) -> dict[UUID, float]:
+    """Dense scores are min-max scaled over the union, BM25 is divided by its maximum (its zero means something)."""
+    if not legs.cosine:
+        return {}
+    low, high = min(legs.cosine.values()), max(legs.cosine.values())
+    span = (high - low) or 1.0
+    top = max((score for _, score in legs.sparse), default=0.0) or 1.0
+    scores = {chunk: rule.dense * (cosine - low) / span for chunk, cosine in legs.cosine.items()}
+    for chunk, score in legs.sparse:
+        scores[chunk] += rule.sparse * score / top
+    return scores
+
+
+def _reciprocal_rank(legs: Legs, rule: Fusion) -> dict[UUID, float]:
+    scores: dict[UUID, float] = {}
+    for leg, weight in ((legs.dense, rule.dense), (legs.sparse, rule.sparse)):
+        for rank, (chunk, _) in enumerate(leg, start=1):
+            scores[chunk] = scores.get(chunk, 0.0) + weight / (rule.k + rank)
+    return scores

@@ -1,0 +1,137 @@
+"""An index version: the recipe that names it, and the manifest that seals a build of it."""
+
+import hashlib
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import yaml
+
+from retrieval.errors import IndexNotSealed, RecipeError
+
+MANIFEST_FILE = "manifest.json"
+
+
+class Chunker(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`budget` counts a chunk's own tokens for the embedder; `context` is what is embedded in front of its text."""
+
+    name: str
+    budget: int
+    context: Literal["none", "heading"]
+
+
+class Embedding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`package` ships the model in its folder `path`; `digest` is over all files that decide its vectors."""
+
+    package: str
+    path: str
+    digest: str
+    dimensions: int
+
+
+class Bm25(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Okapi BM25; `avg_len` is in tokens after stop words, measured once and pinned."""
+
+    k: float
+    b: float
+    avg_len: float
+    language: str
+
+
+class Fusion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`convex` adds scaled scores, `rrf` adds reciprocal ranks (with constant `k`); weights are dense and sparse."""
+
+    kind: Literal["convex", "rrf"]
+    dense: float
+    sparse: float
+    k: int = 60
+
+
+class Rerank(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which cross-encoder orders the first `pairs` candidates."""
+
+    package: str
+    digest: str
+    pairs: int
+
+
+class IndexRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All that decides what is found. `candidates` is per leg, `passages` how many go on to the model.
+
+    `abstain_below` is a cosine: when no permitted passage reaches it the question is not answered.
+    """
+
+    label: str
+    parser: str
+    chunker: Chunker
+    embedder: Embedding
+    bm25: Bm25
+    fusion: Fusion
+    reranker: Rerank | None
+    candidates: int
+    passages: int
+    abstain_below: float
+
+    @property
+    def name(self) -> str:
+        """`idx-<label>-<first 8 hex digits of the recipe's digest>`."""
+        canonical = msgspec.json.encode(self, order="deterministic")
+        return f"idx-{self.label}-{hashlib.sha256(canonical).hexdigest()[:8]}"
+
+
+class IndexManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a finished build holds; `watermark` is the catalog's sequence per tenant that it has caught up with."""
+
+    name: str
+    recipe: IndexRecipe
+    documents: int
+    chunks: int
+    measured_avg_len: float
+    watermark: dict[str, int]
+    sealed: datetime
+
+
+def load_recipe(path: Path) -> IndexRecipe:
+    """Read a recipe and refuse it when its content does not give the name it is filed under."""
+    try:
+        recipe = msgspec.convert(yaml.safe_load(path.read_text("utf-8")), IndexRecipe)
+    except FileNotFoundError as error:
+        raise RecipeError(f"index version {path.stem!r} is not known: there is no recipe file {path.name!r}") from error
+    except (yaml.YAMLError, msgspec.ValidationError) as error:
+        raise RecipeError(f"recipe {path.name!r} is not valid: {error}") from error
+    if recipe.name != path.stem:
+        raise RecipeError(
+            f"recipe {path.name!r} gives {recipe.name!r}: file it under that name, a changed recipe is another version"
+        )
+    return recipe
+
+
+def read_manifest(directory: Path, recipe: IndexRecipe) -> IndexManifest:
+    """Read a build's seal and refuse it when it was made by another recipe."""
+    try:
+        manifest = msgspec.json.decode((directory / MANIFEST_FILE).read_bytes(), type=IndexManifest)
+    except FileNotFoundError as error:
+        raise IndexNotSealed(f"index {recipe.name!r} is not built here: run `twinpin ingest DIR` first") from error
+    except msgspec.ValidationError as error:
+        raise RecipeError(f"the manifest of index {recipe.name!r} is not valid: {error}") from error
+    if manifest.recipe != recipe:
+        raise RecipeError(f"index {recipe.name!r} was built by another recipe ({manifest.name!r}): build it again")
+    return manifest
+
+
+def write_manifest(directory: Path, manifest: IndexManifest) -> None:
+    """Seal a build: readers see the old manifest or the new one, never half of it."""
+    draft = directory / f"{MANIFEST_FILE}.draft"
+    draft.write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2))
+    draft.replace(directory / MANIFEST_FILE)
+
+
+def unseal(directory: Path) -> None:
+    """Take the seal off before content changes, so that a crash in between cannot pass for a finished build."""
+    (directory / MANIFEST_FILE).unlink(missing_ok=True)
+
+
+def is_sealed(directory: Path) -> bool:
+    """Whether a build finished and nothing has changed since."""
+    return (directory / MANIFEST_FILE).exists()

@@ -1,0 +1,153 @@
+"""The finding: embed, score both legs, fuse, check access twice, rerank, and return passages with their words."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from retrieval.acl import AccessFilter
+from retrieval.catalog import Catalog, Passage
+from retrieval.embed import Embedder
+from retrieval.fusion import Candidate, fuse
+from retrieval.index import IndexRecipe
+from retrieval.rerank import Reranker
+from retrieval.sparse import Bm25Encoder
+from retrieval.store import ChunkHit, ChunkStore, HybridQuery, Narrowing
+
+_WIDEN = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A passage with what each stage thought of it; `rerank` is None where no reranker spoke."""
+
+    passage: Passage
+    score: float
+    cosine: float
+    bm25: float
+    rerank: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """`confidence` is the best cosine among the passages, 0.0 where there are none. Timings are seconds per stage.
+
+    `violations` counts chunks whose own access fields forbid the caller although the store returned them;
+    `stale` counts chunks that the catalog dropped (changed, superseded, revoked or gone).
+    """
+
+    passages: tuple[Found, ...]
+    confidence: float
+    timings: dict[str, float]
+    violations: int
+    stale: int
+    degraded: bool
+
+
+class Finder:
+    """Finds under one index version; every argument belongs to that version."""
+
+    def __init__(
+        self,
+        recipe: IndexRecipe,
+        embedder: Embedder,
+        store: ChunkStore,
+        catalog: Catalog,
+        reranker: Reranker | None = None,
+    ) -> None:
+        self._recipe = recipe
+        self._embedder = embedder
+        self._sparse = Bm25Encoder(recipe.bm25)
+        self._store = store
+        self._catalog = catalog
+        self._reranker = reranker
+
+    async def find(
+        self, question: str, access: AccessFilter, narrowing: Narrowing, *, limit: int, rerank_within: float = 0.5
+    ) -> Findings:
+        """The best `limit` passages that `access` permits and the catalog confirms."""
+        clock = _Clock()
+        dense = await self._embedder.embed_query(question)
+        query = HybridQuery(dense, self._sparse.query(question), max(self._recipe.candidates, limit))
+        clock.lap("embed")
+        wanted = max(limit, self._recipe.reranker.pairs if self._recipe.reranker else 0)
+        gathered = await self._gather(query, access, narrowing, wanted)
+        clock.lap("search")
+        found, degraded = await self._rerank(question, gathered.found, rerank_within)
+        clock.lap("rerank")
+        best = tuple(found[:limit])
+        confidence = max((one.cosine for one in best), default=0.0)
+        return Findings(best, confidence, clock.laps, gathered.violations, gathered.stale, degraded)
+
+    async def _gather(self, query: HybridQuery, access: AccessFilter, narrowing: Narrowing, wanted: int) -> "_Gathered":
+        """Walk down the fused order until `wanted` passages passed every check.
+
+        The dense leg scores every permitted chunk, so when it comes back short there is nothing more to widen to.
+        """
+        while True:
+            legs = await self._store.score(query, access, narrowing)
+            gathered = await self._check(fuse(legs, self._recipe.fusion), access, wanted)
+            if len(gathered.found) >= wanted or len(legs.dense) < query.limit:
+                return gathered
+            query = replace(query, limit=query.limit * _WIDEN)
+
+    async def _check(self, order: Sequence[Candidate], access: AccessFilter, wanted: int) -> "_Gathered":
+        gathered = _Gathered([], 0, 0)
+        for start in range(0, len(order), wanted):
+            page = order[start : start + wanted]
+            hits = {hit.id: hit for hit in await self._store.fetch([one.chunk for one in page], access)}
+            gathered.add(*await self._confirm(page, hits, access))
+            if len(gathered.found) >= wanted:
+                break
+        del gathered.found[wanted:]
+        return gathered
+
+    async def _confirm(
+        self, page: Sequence[Candidate], hits: dict[UUID, ChunkHit], access: AccessFilter
+    ) -> tuple[list[Found], int, int]:
+        """Check the index's own access fields again, then let the catalog decide."""
+        fetched = [one for one in page if one.chunk in hits]
+        allowed = [one for one in fetched if access.permits(hits[one.chunk].access)]
+        refs = {hits[one.chunk].ref: one for one in allowed}
+        passages = await self._catalog.read(list(refs), access, self._recipe.parser)
+        scored = [(passage, refs[passage.ref]) for passage in passages]
+        found = [Found(passage, one.score, one.cosine, one.bm25, None) for passage, one in scored]
+        return found, len(fetched) - len(allowed), len(page) - len(fetched) + len(allowed) - len(found)
+
+    async def _rerank(self, question: str, found: list[Found], within: float) -> tuple[list[Found], bool]:
+        """Reorder while there is time; past the deadline the fused order stands, marked degraded."""
+        if self._reranker is None or len(found) < 2:
+            return found, False
+        try:
+            async with asyncio.timeout(within):
+                scores = await self._reranker.rerank(question, [one.passage.text for one in found])
+        except TimeoutError:
+            return found, True
+        scored = [replace(one, rerank=score) for one, score in zip(found, scores, strict=True)]
+        return sorted(scored, key=lambda one: -(one.rerank or 0.0)), False
+
+
+@dataclass(slots=True)
+class _Gathered:
+    found: list[Found]
+    violations: int
+    stale: int
+
+    def add(self, found: list[Found], violations: int, stale: int) -> None:
+        self.found += found
+        self.violations += violations
+        self.stale += stale
+
+
+class _Clock:
+    """Seconds since the previous lap, by name."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[name] = now - self._last
+        self._last = now

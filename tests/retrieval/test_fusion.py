@@ -1,0 +1,39 @@
+"""Fusion is pure: known orders, deterministic ties."""
+
+from uuid import UUID
+
+import pytest
+
+from retrieval.fusion import Legs, fuse
+from retrieval.index import Fusion
+
+A, B, C = (UUID(int=n) for n in (1, 2, 3))
+CONVEX = Fusion("convex", 0.5, 0.5)
+RRF = Fusion("rrf", 1.0, 1.0, k=60)
+
+
+def test_convex_adds_scaled_scores_over_the_union() -> None:
+    legs = Legs([(A, 0.9), (B, 0.5)], [(C, 8.0), (B, 4.0)], {A: 0.9, B: 0.5, C: 0.1})
+    order = fuse(legs, CONVEX)
+    assert {one.chunk: one.score for one in order} == pytest.approx({A: 0.5, B: 0.5, C: 0.5})
+    assert [one.chunk for one in order] == sorted([A, B, C], key=lambda chunk: chunk)
+
+
+def test_rrf_adds_reciprocal_ranks() -> None:
+    legs = Legs([(A, 0.9), (B, 0.5)], [(B, 4.0), (C, 1.0)], {A: 0.9, B: 0.5, C: 0.1})
+    best, second, third = fuse(legs, RRF)
+    assert (best.chunk, second.chunk, third.chunk) == (B, A, C)
+    assert best.score == pytest.approx(1 / 62 + 1 / 61)
+    assert (best.cosine, best.bm25, second.bm25) == (0.5, 4.0, 0.0)
+
+
+@pytest.mark.parametrize("rule", [CONVEX, RRF])
+def test_nothing_and_one_leg_alone(rule: Fusion) -> None:
+    assert fuse(Legs([], [], {}), rule) == []
+    assert [one.chunk for one in fuse(Legs([(A, 0.9), (B, 0.1)], [], {A: 0.9, B: 0.1}), rule)] == [A, B]
+
+
+def test_a_weight_of_zero_leaves_a_leg_out() -> None:
+    legs = Legs([(A, 0.9), (B, 0.5)], [(B, 4.0)], {A: 0.9, B: 0.5})
+    assert fuse(legs, Fusion("convex", 1.0, 0.0))[0].chunk == A
+    assert fuse(legs, Fusion("convex", 0.0, 1.0))[0].chunk == B

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ _indexed = sa.Table(
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What the catalog knows of a document: `version` is `sha256:<hex>` of its content, `source` where a reader opens it."""
+    """What the catalog knows: `version` is `sha256:<hex>` of the content, `source` is where a reader opens it."""
 
     id: str
     version: str
@@ -135,7 +136,7 @@ class Catalog:
         if not refs:
             return []
         async with self._connect() as connection:
-            rows = (await connection.execute(_current(refs, access.tenant, parser))).all()
+            rows = (await connection.execute(_current(len(refs)), _wanted(refs, access.tenant, parser))).all()
         permitted = [row for row in rows if access.permits(_access(access.tenant, row))]
         permitted.sort(key=lambda row: int(row.n))
         return [Passage(refs[row.n], row.title, row.source, row.category, row.updated, row.text) for row in permitted]
@@ -234,32 +235,40 @@ def _configure(connection: Any, _record: object) -> None:
         connection.execute(f"PRAGMA {pragma}").close()
 
 
-def _current(refs: Sequence[ChunkRef], tenant: str, parser: str) -> sa.Select[Any]:
-    """One statement: the text of every ref whose document exists, is at that version and is not superseded."""
-    rows = [(n, ref.document, ref.version, ref.start + 1, ref.end - ref.start) for n, ref in enumerate(refs)]
-    wanted = (
-        sa.values(
-            sa.column("n", sa.Integer),
-            sa.column("document", sa.Text),
-            sa.column("version", sa.Text),
-            sa.column("start", sa.Integer),
-            sa.column("length", sa.Integer),
-            name="wanted",
-        )
-        .data(rows)
-        .cte("wanted")
-    )
+@cache
+def _current(count: int) -> sa.CompoundSelect[Any]:
+    """One statement for `count` refs: the text of each whose document exists, is at that version and not superseded.
+
+    Made once per count, because SQLAlchemy keeps the compiled form of a statement it has seen, but not of VALUES rows.
+    """
+    return sa.union_all(*(_one(n) for n in range(count)))
+
+
+def _one(n: int) -> sa.Select[Any]:
     newer = _documents.alias("newer")
-    text = sa.func.substr(_contents.c.text, wanted.c.start, wanted.c.length).label("text")
+    text = sa.func.substr(_contents.c.text, sa.bindparam(f"start{n}"), sa.bindparam(f"length{n}")).label("text")
     shown = [_documents.c[name] for name in ("title", "source", "category", "updated", "allow", "deny")]
-    return (
-        sa.select(wanted.c.n, text, *shown)
-        .join(_documents, sa.and_(_documents.c.tenant == tenant, _documents.c.id == wanted.c.document))
-        .join(_contents, sa.and_(_contents.c.tenant == tenant, _contents.c.document == wanted.c.document))
-        .where(_documents.c.version == wanted.c.version, _contents.c.version == wanted.c.version)
-        .where(_contents.c.parser == parser)
-        .where(~sa.exists().where(newer.c.tenant == tenant, newer.c.supersedes == _documents.c.id))
+    same_version = sa.and_(
+        _contents.c.tenant == _documents.c.tenant,
+        _contents.c.document == _documents.c.id,
+        _contents.c.version == _documents.c.version,
+        _contents.c.parser == sa.bindparam("parser"),
     )
+    return (
+        sa.select(sa.literal_column(str(n), sa.Integer).label("n"), text, *shown)
+        .join(_contents, same_version)
+        .where(_documents.c.tenant == sa.bindparam("tenant"), _documents.c.id == sa.bindparam(f"document{n}"))
+        .where(_documents.c.version == sa.bindparam(f"version{n}"))
+        .where(~sa.exists().where(newer.c.tenant == _documents.c.tenant, newer.c.supersedes == _documents.c.id))
+    )
+
+
+def _wanted(refs: Sequence[ChunkRef], tenant: str, parser: str) -> dict[str, Any]:
+    values: dict[str, Any] = {"tenant": tenant, "parser": parser}
+    for n, ref in enumerate(refs):
+        values |= {f"document{n}": ref.document, f"version{n}": ref.version}
+        values |= {f"start{n}": ref.start + 1, f"length{n}": ref.end - ref.start}
+    return values
 
 
 def _upsert(table: sa.Table, keys: Mapping[str, Any], values: Mapping[str, Any]) -> sqlite.Insert:

@@ -8,7 +8,7 @@ import fcntl
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from pathlib import Path
-from typing import IO, TypeAlias, TypeVar
+from typing import IO, TypeAlias, TypeVar, cast
 from uuid import UUID
 
 import qdrant_edge as qe
@@ -16,8 +16,8 @@ import qdrant_edge as qe
 from retrieval import payload
 from retrieval.acl import Access, AccessFilter
 from retrieval.errors import StoreError, StoreLocked
-from retrieval.fusion import Legs
-from retrieval.store import ChunkHit, ChunkPoint, HybridQuery, Narrowing, SparseVector, require_finite
+from retrieval.fusion import ChunkId, Legs
+from retrieval.store import ChunkPoint, Fetched, HybridQuery, Narrowing, SparseVector, require_finite, screen
 
 _DENSE, _SPARSE = "dense", "bm25"
 Answer = TypeVar("Answer")
@@ -79,20 +79,17 @@ class EdgeStore:
         )
         cosine = dict(dense)
         if missing := {chunk for chunk, _ in sparse if chunk not in cosine}:
-            among = _among(missing, permitted)
+            among = _permitted(access, qe.HasIdCondition(set(missing)))
             nearest = _nearest(query.dense, _DENSE)
             (rest,) = self._query(qe.QueryRequest(len(missing), query=nearest, filter=among, params=exact))
             cosine.update(rest)
         return Legs(dense, sparse, cosine)
 
-    async def fetch(self, chunks: Sequence[UUID], access: AccessFilter) -> list[ChunkHit]:
-        """Read permitted chunks."""
-        if not chunks:
-            return []
-        among = _among(set(chunks), _permitted(access))
-        request = qe.ScrollRequest(limit=len(chunks), filter=among, with_payload=True, with_vector=False)
-        records, _ = _engine(lambda: self._shard.scroll(request))
-        return [payload.hit(_uuid(record.id), record.payload) for record in records]
+    async def fetch(self, chunks: Sequence[ChunkId], access: AccessFilter) -> Fetched:
+        """Read chunks and check each."""
+        wanted: list[int | UUID | str] = list(chunks)
+        records = _engine(lambda: self._shard.retrieve(wanted, with_payload=True, with_vector=False))
+        return screen((payload.hit(cast("int", record.id), record.payload) for record in records), access)
 
     async def count(self) -> int:
         """All chunks held."""
@@ -114,9 +111,9 @@ class EdgeStore:
     def _update(self, operation: qe.UpdateOperation) -> None:
         _engine(lambda: self._shard.update(operation))
 
-    def _query(self, *requests: qe.QueryRequest) -> list[list[tuple[UUID, float]]]:
+    def _query(self, *requests: qe.QueryRequest) -> list[list[tuple[ChunkId, float]]]:
         answers = _engine(lambda: self._shard.query_batch(qe.QueryBatchRequest(list(requests))))
-        return [[(_uuid(hit.id), hit.score) for hit in hits] for hits in answers]
+        return [[(cast("int", hit.id), hit.score) for hit in hits] for hits in answers]
 
 
 def _engine(call: Callable[[], Answer]) -> Answer:
@@ -172,26 +169,25 @@ def _document(tenant: str, document: str) -> list[Condition]:
     return [_match(payload.TENANT, tenant), _match(payload.DOCUMENT, document)]
 
 
-def _permitted(access: AccessFilter) -> qe.Filter:
+def _permitted(access: AccessFilter, *narrower: Condition) -> qe.Filter:
+    """The access filter with whatever narrows it further: conditions can only be ANDed, and it is always there.
+
+    One flat filter: the engine plans nested ones worse.
+    """
     return qe.Filter(
-        must=[_match(payload.TENANT, access.tenant), _match_any(payload.ALLOW, access.grants)],
+        must=[_match(payload.TENANT, access.tenant), _match_any(payload.ALLOW, access.grants), *narrower],
         must_not=[_match_any(payload.DENY, access.grants)],
     )
 
 
 def _narrowed(access: AccessFilter, narrowing: Narrowing) -> qe.Filter:
-    """The caller's own filter beside the access filter: the two can only be ANDed."""
     own: list[Condition] = []
     if narrowing.category:
         own.append(_match_any(payload.CATEGORY, narrowing.category))
     if narrowing.updated_after or narrowing.updated_before:
         first, last = payload.instant(narrowing.updated_after), payload.instant(narrowing.updated_before)
         own.append(qe.FieldCondition(key=payload.UPDATED, range=qe.RangeDateTime(gte=first, lte=last)))
-    return qe.Filter(must=[_permitted(access), *own])
-
-
-def _among(chunks: set[UUID], permitted: qe.Filter) -> qe.Filter:
-    return qe.Filter(must=[qe.HasIdCondition(set(chunks)), permitted])
+    return _permitted(access, *own)
 
 
 def _nearest(vector: list[float] | qe.SparseVector, using: str) -> qe.Query:
@@ -200,10 +196,6 @@ def _nearest(vector: list[float] | qe.SparseVector, using: str) -> qe.Query:
 
 def _sparse(vector: SparseVector) -> qe.SparseVector:
     return qe.SparseVector(vector.indices, vector.values)
-
-
-def _uuid(point: int | UUID | str) -> UUID:
-    return point if isinstance(point, UUID) else UUID(str(point))
 
 
 def _point(point: ChunkPoint) -> qe.Point:

@@ -5,18 +5,17 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import date
-from uuid import UUID
 
 from retrieval.acl import Access, AccessFilter
-from retrieval.fusion import Legs
-from retrieval.store import ChunkHit, ChunkPoint, HybridQuery, Narrowing, require_finite
+from retrieval.fusion import ChunkId, Legs
+from retrieval.store import ChunkHit, ChunkPoint, Fetched, HybridQuery, Narrowing, require_finite, screen
 
 
 class MemoryStore:
     """Scores by definition: cosine over all permitted chunks, BM25 with IDF over all permitted chunks."""
 
     def __init__(self) -> None:
-        self._points: dict[UUID, ChunkPoint] = {}
+        self._points: dict[ChunkId, ChunkPoint] = {}
 
     async def upsert(self, points: Sequence[ChunkPoint]) -> None:
         """Write chunks."""
@@ -49,10 +48,10 @@ class MemoryStore:
         sparse = _best(((chunk, score) for chunk, score in bm25.items() if score > 0), query.limit)
         return Legs(dense, sparse, {chunk: cosine[chunk] for chunk, _ in (*dense, *sparse)})
 
-    async def fetch(self, chunks: Sequence[UUID], access: AccessFilter) -> list[ChunkHit]:
-        """Read permitted chunks."""
+    async def fetch(self, chunks: Sequence[ChunkId], access: AccessFilter) -> Fetched:
+        """Read chunks and check each."""
         points = [self._points[chunk] for chunk in chunks if chunk in self._points]
-        return [ChunkHit(point.id, point.ref, point.access) for point in points if access.permits(point.access)]
+        return screen((ChunkHit(point.id, point.ref, point.access) for point in points), access)
 
     async def count(self) -> int:
         """All chunks held."""
@@ -95,5 +94,5 @@ def _cosine(left: list[float], right: list[float]) -> float:
     return sum(a * b for a, b in zip(left, right, strict=True)) / norm if norm else 0.0
 
 
-def _best(scored: Iterable[tuple[UUID, float]], limit: int) -> list[tuple[UUID, float]]:
+def _best(scored: Iterable[tuple[ChunkId, float]], limit: int) -> list[tuple[ChunkId, float]]:
     return sorted(scored, key=lambda pair: (-pair[1], pair[0]))[:limit]

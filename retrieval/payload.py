@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from datetime import date
 from typing import Any
-from uuid import UUID
 
 from retrieval.acl import Access
+from retrieval.fusion import ChunkId
 from retrieval.store import ChunkHit, ChunkPoint, ChunkRef
 
 TENANT, ALLOW, DENY, DOCUMENT, VERSION = "tenant", "allow", "deny", "document", "version"
@@ -33,7 +33,7 @@ def point_payload(point: ChunkPoint) -> dict[str, Any]:
     }
 
 
-def hit(chunk: UUID, payload: Mapping[str, Any] | None) -> ChunkHit:
+def hit(chunk: ChunkId, payload: Mapping[str, Any] | None) -> ChunkHit:
     """Read a chunk back; a missing field is a KeyError, because nothing else ever writes points."""
     held = payload or {}
     place = ChunkRef(

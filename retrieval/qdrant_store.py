@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from typing import Any
-from uuid import UUID
 
 from grpc import RpcError
 from qdrant_client import AsyncQdrantClient, models
@@ -13,8 +12,8 @@ from qdrant_client.http.exceptions import ApiException
 from retrieval import payload
 from retrieval.acl import Access, AccessFilter
 from retrieval.errors import StoreError
-from retrieval.fusion import Legs
-from retrieval.store import ChunkHit, ChunkPoint, HybridQuery, Narrowing, require_finite
+from retrieval.fusion import ChunkId, Legs
+from retrieval.store import ChunkPoint, Fetched, HybridQuery, Narrowing, require_finite, screen
 
 _DENSE, _SPARSE = "dense", "bm25"
 
@@ -72,21 +71,20 @@ class QdrantStore:
         )
         cosine = dict(dense)
         if missing := {chunk for chunk, _ in sparse if chunk not in cosine}:
-            among = _among(missing, permitted)
+            among = _permitted(access, models.HasIdCondition(has_id=list(missing)))
             (rest,) = await self._query(
                 models.QueryRequest(query=query.dense, using=_DENSE, filter=among, params=exact, limit=len(missing))
             )
             cosine.update(rest)
         return Legs(dense, sparse, cosine)
 
-    async def fetch(self, chunks: Sequence[UUID], access: AccessFilter) -> list[ChunkHit]:
-        """Read permitted chunks."""
+    async def fetch(self, chunks: Sequence[ChunkId], access: AccessFilter) -> Fetched:
+        """Read chunks and check each."""
         if not chunks:
-            return []
-        among = _among(chunks, _permitted(access))
+            return Fetched((), 0)
         with _mapped():
-            records, _ = await self._client.scroll(self._collection, among, limit=len(chunks), with_payload=True)
-        return [payload.hit(UUID(str(record.id)), record.payload) for record in records]
+            records = await self._client.retrieve(self._collection, list(chunks), with_payload=True)
+        return screen((payload.hit(int(record.id), record.payload) for record in records), access)
 
     async def count(self) -> int:
         """All chunks held."""
@@ -103,10 +101,10 @@ class QdrantStore:
         """Close the client's connections."""
         await self._client.close()
 
-    async def _query(self, *requests: models.QueryRequest) -> list[list[tuple[UUID, float]]]:
+    async def _query(self, *requests: models.QueryRequest) -> list[list[tuple[ChunkId, float]]]:
         with _mapped():
             answers = await self._client.query_batch_points(self._collection, list(requests))
-        return [[(UUID(str(hit.id)), hit.score) for hit in answer.points] for answer in answers]
+        return [[(int(hit.id), hit.score) for hit in answer.points] for answer in answers]
 
 
 @contextmanager
@@ -137,29 +135,28 @@ def _document(tenant: str, document: str) -> list[models.Condition]:
     return [_match(payload.TENANT, tenant), _match(payload.DOCUMENT, document)]
 
 
-def _permitted(access: AccessFilter) -> models.Filter:
+def _permitted(access: AccessFilter, *narrower: models.Condition) -> models.Filter:
+    """The access filter with whatever narrows it further: conditions can only be ANDed, and it is always there.
+
+    One flat filter: the engine plans nested ones worse.
+    """
     return models.Filter(
-        must=[_match(payload.TENANT, access.tenant), _match_any(payload.ALLOW, access.grants)],
+        must=[_match(payload.TENANT, access.tenant), _match_any(payload.ALLOW, access.grants), *narrower],
         must_not=[_match_any(payload.DENY, access.grants)],
     )
 
 
 def _narrowed(access: AccessFilter, narrowing: Narrowing) -> models.Filter:
-    """The caller's own filter beside the access filter: the two can only be ANDed."""
     own: list[models.Condition] = []
     if narrowing.category:
         own.append(_match_any(payload.CATEGORY, narrowing.category))
     if narrowing.updated_after or narrowing.updated_before:
         dates = models.DatetimeRange(gte=narrowing.updated_after, lte=narrowing.updated_before)
         own.append(models.FieldCondition(key=payload.UPDATED, range=dates))
-    return models.Filter(must=[_permitted(access), *own])
-
-
-def _among(chunks: Iterable[UUID], permitted: models.Filter) -> models.Filter:
-    return models.Filter(must=[models.HasIdCondition(has_id=[str(chunk) for chunk in chunks]), permitted])
+    return _permitted(access, *own)
 
 
 def _point(point: ChunkPoint) -> models.PointStruct:
     sparse = models.SparseVector(indices=point.sparse.indices, values=point.sparse.values)
     vectors: dict[str, Any] = {_DENSE: point.dense, _SPARSE: sparse}
-    return models.PointStruct(id=str(point.id), vector=vectors, payload=payload.point_payload(point))
+    return models.PointStruct(id=point.id, vector=vectors, payload=payload.point_payload(point))

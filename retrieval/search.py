@@ -3,8 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from uuid import UUID
+from dataclasses import dataclass, field, replace
 
 from retrieval.acl import AccessFilter
 from retrieval.catalog import Catalog, Passage
@@ -13,7 +12,7 @@ from retrieval.fusion import Candidate, fuse
 from retrieval.index import IndexRecipe
 from retrieval.rerank import Reranker
 from retrieval.sparse import Bm25Encoder
-from retrieval.store import ChunkHit, ChunkStore, HybridQuery, Narrowing
+from retrieval.store import ChunkStore, HybridQuery, Narrowing
 
 _WIDEN = 4
 
@@ -93,27 +92,25 @@ class Finder:
             query = replace(query, limit=query.limit * _WIDEN)
 
     async def _check(self, order: Sequence[Candidate], access: AccessFilter, wanted: int) -> "_Gathered":
-        gathered = _Gathered([], 0, 0)
+        gathered = _Gathered()
         for start in range(0, len(order), wanted):
-            page = order[start : start + wanted]
-            hits = {hit.id: hit for hit in await self._store.fetch([one.chunk for one in page], access)}
-            gathered.add(*await self._confirm(page, hits, access))
+            await self._confirm(order[start : start + wanted], access, gathered)
             if len(gathered.found) >= wanted:
                 break
         del gathered.found[wanted:]
         return gathered
 
-    async def _confirm(
-        self, page: Sequence[Candidate], hits: dict[UUID, ChunkHit], access: AccessFilter
-    ) -> tuple[list[Found], int, int]:
+    async def _confirm(self, page: Sequence[Candidate], access: AccessFilter, gathered: "_Gathered") -> None:
         """Check the index's own access fields again, then let the catalog decide."""
-        fetched = [one for one in page if one.chunk in hits]
-        allowed = [one for one in fetched if access.permits(hits[one.chunk].access)]
-        refs = {hits[one.chunk].ref: one for one in allowed}
-        passages = await self._catalog.read(list(refs), access, self._recipe.parser)
-        scored = [(passage, refs[passage.ref]) for passage in passages]
-        found = [Found(passage, one.score, one.cosine, one.bm25, None) for passage, one in scored]
-        return found, len(fetched) - len(allowed), len(page) - len(fetched) + len(allowed) - len(found)
+        fetched = await self._store.fetch([one.chunk for one in page], access)
+        refs = {hit.id: hit.ref for hit in fetched.hits}
+        scored = {refs[one.chunk]: one for one in page if one.chunk in refs}
+        passages = await self._catalog.read(list(scored), access, self._recipe.parser)
+        for passage in passages:
+            one = scored[passage.ref]
+            gathered.found.append(Found(passage, one.score, one.cosine, one.bm25, None))
+        gathered.violations += fetched.forbidden
+        gathered.stale += len(page) - fetched.forbidden - len(passages)
 
     async def _rerank(self, question: str, found: list[Found], within: float) -> tuple[list[Found], bool]:
         """Reorder while there is time; past the deadline the fused order stands, marked degraded."""
@@ -130,14 +127,9 @@ class Finder:
 
 @dataclass(slots=True)
 class _Gathered:
-    found: list[Found]
-    violations: int
-    stale: int
-
-    def add(self, found: list[Found], violations: int, stale: int) -> None:
-        self.found += found
-        self.violations += violations
-        self.stale += stale
+    found: list[Found] = field(default_factory=list)
+    violations: int = 0
+    stale: int = 0
 
 
 class _Clock:

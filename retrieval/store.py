@@ -3,18 +3,16 @@
 A store holds no text. A chunk is a span of a document version, and the catalog alone turns it into words.
 """
 
+import hashlib
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Protocol
-from uuid import UUID, uuid5
 
 from retrieval.acl import Access, AccessFilter
 from retrieval.errors import StoreError
-from retrieval.fusion import Legs
-
-_CHUNKS = UUID("6f1a4b52-3f0e-5a43-9d0e-7c2b8e1d4a90")
+from retrieval.fusion import ChunkId, Legs
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,21 +47,28 @@ class ChunkPoint:
     sparse: SparseVector
 
     @property
-    def id(self) -> UUID:
+    def id(self) -> ChunkId:
         """Derived from tenant, document, version and span, so that writing it again changes nothing."""
         ref = self.ref
-        return uuid5(
-            _CHUNKS, "\x1f".join((self.access.tenant, ref.document, ref.version, str(ref.start), str(ref.end)))
-        )
+        parts = (self.access.tenant, ref.document, ref.version, str(ref.start), str(ref.end))
+        return int.from_bytes(hashlib.blake2b("\x1f".join(parts).encode(), digest_size=8).digest(), "big")
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkHit:
     """A chunk as it is read back, with the access fields the index holds, for the second check."""
 
-    id: UUID
+    id: ChunkId
     ref: ChunkRef
     access: Access
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """Chunks read back. `forbidden` counts those whose own access fields forbid the reader: any is an incident."""
+
+    hits: tuple[ChunkHit, ...]
+    forbidden: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +111,8 @@ class ChunkStore(Protocol):
         """Score both legs over permitted chunks only; BM25's statistics count permitted chunks only."""
         ...
 
-    async def fetch(self, chunks: Sequence[UUID], access: AccessFilter) -> list[ChunkHit]:
-        """Read the named chunks that are permitted, in any order."""
+    async def fetch(self, chunks: Sequence[ChunkId], access: AccessFilter) -> Fetched:
+        """Read the named chunks, in any order, each checked in Python against its own access fields (`screen`)."""
         ...
 
     async def count(self) -> int:
@@ -125,6 +130,13 @@ class ChunkStore(Protocol):
     async def close(self) -> None:
         """Flush and release the store."""
         ...
+
+
+def screen(hits: Iterable[ChunkHit], access: AccessFilter) -> Fetched:
+    """The second check: a store that returned a forbidden chunk is caught here, and nothing of the chunk goes on."""
+    held = tuple(hits)
+    permitted = tuple(hit for hit in held if access.permits(hit.access))
+    return Fetched(permitted, len(held) - len(permitted))
 
 
 def require_finite(vectors: Iterable[Sequence[float]]) -> None:

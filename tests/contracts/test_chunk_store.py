@@ -15,7 +15,7 @@ from retrieval.edge_store import EdgeStore
 from retrieval.errors import StoreError, StoreLocked
 from retrieval.memory_store import MemoryStore
 from retrieval.qdrant_store import QdrantStore
-from retrieval.store import ChunkPoint, ChunkRef, ChunkStore, HybridQuery, Narrowing, SparseVector
+from retrieval.store import ChunkPoint, ChunkRef, ChunkStore, Fetched, HybridQuery, Narrowing, SparseVector
 
 pytestmark = [  # what local mode says of itself: it always searches exactly and needs no payload indexes
     pytest.mark.filterwarnings("ignore:Local mode performs exact:UserWarning"),
@@ -83,7 +83,9 @@ async def found(
     legs = await store.score(query, access, narrowing)
     ids = {chunk for chunk, _ in (*legs.dense, *legs.sparse)}
     assert ids == set(legs.cosine)
-    return {hit.ref.document for hit in await store.fetch(list(ids), access)}
+    fetched = await store.fetch(list(ids), access)
+    assert fetched.forbidden == 0
+    return {hit.ref.document for hit in fetched.hits}
 
 
 async def test_returns_what_is_permitted_and_nothing_else(store: ChunkStore) -> None:
@@ -105,9 +107,10 @@ async def test_a_user_grant_is_not_a_group_grant(store: ChunkStore) -> None:
 async def test_fetch_checks_access_again(store: ChunkStore) -> None:
     hidden, shown = point("hr", HR), point("staff", STAFF)
     await store.upsert([hidden, shown])
-    hits = await store.fetch([hidden.id, shown.id], reader("acme", "staff"))
-    assert [(hit.id, hit.ref, hit.access) for hit in hits] == [(shown.id, shown.ref, STAFF)]
-    assert await store.fetch([], reader("acme", "staff")) == []
+    fetched = await store.fetch([hidden.id, shown.id], reader("acme", "staff"))
+    assert [(hit.id, hit.ref, hit.access) for hit in fetched.hits] == [(shown.id, shown.ref, STAFF)]
+    assert fetched.forbidden == 1, "a store that was asked for a forbidden chunk says so"
+    assert await store.fetch([], reader("acme", "staff")) == Fetched((), 0)
 
 
 async def test_callers_filter_only_narrows(store: ChunkStore) -> None:

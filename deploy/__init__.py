@@ -1,0 +1,1 @@
+"""Control plane: pins, keys, the operator's command line, evaluation and benchmarks."""

@@ -1,0 +1,101 @@
+"""API keys: created here, stored hashed in a YAML file, looked up by the gateway."""
+
+import hashlib
+import os
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import yaml
+
+SCOPES = frozenset({"ask", "search", "feedback", "release:read"})
+_PREFIX = "tp_"
+_SHOWN = 10
+
+
+class KeyFileError(Exception):
+    """The key file cannot be read or written; its text says why."""
+
+
+class ApiKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One key as stored: `digest` is the SHA-256 of a 256-bit secret, `prefix` is what people recognise it by."""
+
+    prefix: str
+    digest: str
+    tenant: str
+    subject: str
+    groups: list[str]
+    scopes: list[str]
+    created: datetime
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    keys: list[ApiKey]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRing:
+    """All keys of a file, by digest."""
+
+    keys: dict[str, ApiKey]
+
+    def find(self, secret: str) -> ApiKey | None:
+        """The key for a presented secret. Secrets are 256 random bits, so a plain digest look-up is enough."""
+        return self.keys.get(_digest(secret))
+
+
+def read_keys(path: Path) -> KeyRing:
+    """Read the key file; a missing file holds no keys."""
+    try:
+        held = msgspec.convert(yaml.safe_load(path.read_text("utf-8")) or {"keys": []}, _File)
+    except FileNotFoundError:
+        return KeyRing({})
+    except (OSError, yaml.YAMLError, UnicodeDecodeError, msgspec.ValidationError) as error:
+        raise KeyFileError(f"key file {path.name!r} is not valid: {error}") from error
+    return KeyRing({key.digest: key for key in held.keys})
+
+
+def create_key(path: Path, *, tenant: str, subject: str, groups: Iterable[str], scopes: Iterable[str]) -> str:
+    """Add a key and return its secret, which is stored nowhere."""
+    wanted = sorted(set(scopes))
+    if unknown := set(wanted) - SCOPES:
+        raise KeyFileError(f"unknown scope {sorted(unknown)[0]!r}: choose from {', '.join(sorted(SCOPES))}")
+    secret = _PREFIX + secrets.token_urlsafe(32)
+    key = ApiKey(
+        prefix=secret[:_SHOWN],
+        digest=_digest(secret),
+        tenant=tenant,
+        subject=subject,
+        groups=sorted(set(groups)),
+        scopes=wanted,
+        created=datetime.now(UTC),
+    )
+    _write(path, [*read_keys(path).keys.values(), key])
+    return secret
+
+
+def revoke_key(path: Path, prefix: str) -> ApiKey:
+    """Remove the one key whose prefix this is."""
+    keys = list(read_keys(path).keys.values())
+    named = [key for key in keys if key.prefix == prefix]
+    if len(named) != 1:
+        raise KeyFileError(f"{len(named)} keys have prefix {prefix!r}: `twinpin keys list` shows them")
+    _write(path, [key for key in keys if key is not named[0]])
+    return named[0]
+
+
+def _digest(secret: str) -> str:
+    return f"sha256:{hashlib.sha256(secret.encode()).hexdigest()}"
+
+
+def _write(path: Path, keys: list[ApiKey]) -> None:
+    """Readers see the old file or the new one; only the owner can read it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(".draft")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        yaml.safe_dump(msgspec.to_builtins(_File(keys)), file, sort_keys=False)
+    draft.replace(path)

@@ -1,0 +1,45 @@
+"""What an operator can set for the command line; the only reader of the environment in this package."""
+
+from pathlib import Path
+
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Every field is read from `TWINPIN_<NAME>`; the gateway reads the same names where it needs them."""
+
+    model_config = SettingsConfigDict(env_prefix="TWINPIN_", extra="ignore", use_attribute_docstrings=True)
+
+    url: str = "http://127.0.0.1:8080"
+    """The gateway that `ask`, `search` and `evaluate` talk to."""
+    api_key: str | None = None
+    """The caller's key for `ask` and `search`."""
+    data: Path = Path(".twinpin")
+    """Folder of the catalog, the indexes, the model weights and the keys."""
+    releases: Path = Path("deploy/releases.yaml")
+    """The file that pins the index and the model version."""
+    port: int = 8080
+    """Port of the gateway that `run` starts."""
+    engine_port: int = 8100
+    """Port of the model engine that `run` starts."""
+    engine_python: Path = Path(".engine/bin/python")
+    """Interpreter of the engine's environment."""
+
+    @property
+    def catalog(self) -> Path:
+        """The SQLite catalog."""
+        return self.data / "catalog.db"
+
+    @property
+    def models(self) -> Path:
+        """Base models as the engine serves them."""
+        return self.data / "models"
+
+    @property
+    def keys(self) -> Path:
+        """The hashed API keys."""
+        return self.data / "keys.yaml"
+
+    def index_directory(self, name: str) -> Path:
+        """Where an index version's shard and manifest are."""
+        return self.data / "indexes" / name

@@ -1,0 +1,1 @@
+"""The online request path: HTTP in, a verified answer out."""

@@ -1,0 +1,113 @@
+"""The story of one answer, from question to verdict: find, decide, prompt, generate, check, record."""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+from gateway.audit import Audit
+from gateway.draft import Draft
+from gateway.events import AnswerEvent, Delta, Sources, Verdict
+from gateway.exchange import Asked, Exchange
+from gateway.policy import enough_evidence
+from gateway.release import ModelVersion, Release, ResolvedPins
+from retrieval.acl import AccessFilter, Principal, access_filter
+from retrieval.search import Findings
+from serving.generator import GenerationRequest
+from serving.prompt import Evidence, Prompt, PromptBudget, build_prompt
+
+
+class Answering:
+    """Holds what all answers share; `events` tells one of them."""
+
+    def __init__(self, release: Release, audit: Audit) -> None:
+        self._release = release
+        self._audit = audit
+        self._salt_key = secrets.token_bytes(32)
+
+    def open(self, asked: Asked, principal: Principal) -> Exchange:
+        """Give a question its id and its two versions."""
+        return Exchange(f"ans_{secrets.token_hex(12)}", datetime.now(UTC), asked, principal, self._release.resolve())
+
+    async def events(self, exchange: Exchange) -> AsyncIterator[AnswerEvent]:
+        """Sources, deltas, verdict, usage. An error comes before Sources, or ends the stream where it happens."""
+        index, model = self._release.index(exchange.pins), self._release.model(exchange.pins)
+        asked, access = exchange.asked, access_filter(exchange.principal)
+        draft = Draft()
+        try:
+            limit = index.recipe.passages
+            findings = await index.finder.find(asked.question, access, asked.narrowing, limit=limit)
+            draft.found(findings)
+            if reason := enough_evidence(findings, index.recipe):
+                words = model.manifest.prompt.abstention
+                yield Sources(findings.passages)
+                yield Delta(words)
+                draft.verdict = Verdict("abstained", reason, words, (), (), "stop")
+            else:
+                prompt = _prompt(asked, findings, model)
+                draft.asks(prompt)
+                async with model.generator.generate(self._request(exchange, prompt, model, access)) as pieces:
+                    yield Sources(findings.passages)
+                    async for piece in pieces:
+                        if words := draft.take(piece):
+                            yield Delta(words)
+                draft.verdict = draft.check(asked.question, prompt, model)
+            yield draft.verdict
+            draft.usage = draft.settle(model)
+            yield draft.usage
+        except Exception as error:
+            draft.failure = type(error).__name__
+            raise
+        finally:
+            self._audit.write(draft.record(exchange))
+
+    def _request(
+        self, exchange: Exchange, prompt: Prompt, model: ModelVersion, access: AccessFilter
+    ) -> GenerationRequest:
+        manifest, asked = model.manifest, exchange.asked
+        return GenerationRequest(
+            model=manifest.name,
+            messages=prompt.messages,
+            max_tokens=min(asked.max_tokens or manifest.answer_tokens, manifest.answer_tokens),
+            sampling=manifest.sampling,
+            response_format=asked.response_format or manifest.output_schema,
+            cache_salt=self._salt(access, exchange.pins),
+            request_id=exchange.id,
+        )
+
+    def _salt(self, access: AccessFilter, pins: ResolvedPins) -> str:
+        """Callers with different permissions share no prefix cache, so its timing tells none what others asked."""
+        scope = "\x1f".join((access.tenant, *sorted(access.grants), pins.index, pins.model))
+        return hmac.new(self._salt_key, scope.encode(), hashlib.sha256).hexdigest()
+
+
+def _prompt(asked: Asked, findings: Findings, model: ModelVersion) -> Prompt:
+    """Number the passages, best first, and fit them with question and history into the model's context."""
+    manifest = model.manifest
+    evidence = []
+    for marker, found in enumerate(findings.passages, start=1):
+        passage, ref = found.passage, found.passage.ref
+        evidence.append(
+            Evidence(
+                marker=marker,
+                document=ref.document,
+                version=ref.version,
+                title=passage.title,
+                source=passage.source,
+                heading=ref.heading,
+                page=ref.page,
+                start=ref.start,
+                end=ref.end,
+                text=passage.text,
+            )
+        )
+    budget = PromptBudget(manifest.context_tokens, manifest.answer_tokens, manifest.message_overhead_tokens)
+    return build_prompt(
+        manifest.prompt,
+        question=asked.question,
+        history=asked.history,
+        evidence=evidence,
+        budget=budget,
+        count_tokens=model.count_tokens,
+    )

@@ -1,0 +1,54 @@
+"""Who asks: a bearer token becomes a Principal, or nobody."""
+
+from pathlib import Path
+
+import structlog
+
+from deploy.keys import KeyFileError, KeyRing, read_keys
+from gateway.errors import Forbidden, Unauthenticated
+from retrieval.acl import Principal
+
+_log = structlog.get_logger()
+
+
+class Authenticator:
+    """Follows the key file: a key created or revoked counts from the next request on."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stamp: tuple[int, int] | None = None
+        self._ring = KeyRing({})
+
+    def principal(self, authorization: str | None) -> Principal:
+        """The caller of this `Authorization` header; Unauthenticated when there is none we know."""
+        scheme, _, token = (authorization or "").partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise Unauthenticated("send your API key as `Authorization: Bearer <key>`")
+        key = self._keys().find(token.strip())
+        if key is None:
+            raise Unauthenticated("this API key is not known: it may be mistyped or revoked")
+        return Principal(key.tenant, key.subject, frozenset(key.groups), frozenset(key.scopes))
+
+    def _keys(self) -> KeyRing:
+        """Reread when the file changed; a broken file leaves the last good keys in force and says so."""
+        stamp = self._stat()
+        if stamp != self._stamp:
+            self._stamp = stamp
+            try:
+                self._ring = read_keys(self._path)
+            except KeyFileError as error:
+                _log.error("key_file_refused", reason=str(error))
+        return self._ring
+
+    def _stat(self) -> tuple[int, int] | None:
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            return None
+        return found.st_mtime_ns, found.st_ino
+
+
+def require(principal: Principal, scope: str) -> None:
+    """Forbidden unless the caller's credential carries `scope`."""
+    if scope not in principal.scopes:
+        raise Forbidden(f"this key may not do that: it lacks the scope {scope!r}")

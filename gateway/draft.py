@@ -1,0 +1,112 @@
+"""An answer in the making: what has been found, said and measured so far."""
+
+import hashlib
+import time
+from dataclasses import dataclass, field
+
+from gateway.events import Usage, Verdict
+from gateway.exchange import Exchange
+from gateway.policy import judge
+from gateway.release import ModelVersion
+from retrieval.search import Findings, Found
+from serving.cost import cost_of
+from serving.generator import Finish, Piece
+from serving.grounding import ground
+from serving.markers import MarkerFilter
+from serving.prompt import Prompt
+from serving.records import InteractionRecord
+
+
+@dataclass(slots=True)
+class Draft:
+    """Takes pieces as they come and gives the words to pass on; it becomes the record however the answer ends."""
+
+    findings: Findings | None = None
+    verdict: Verdict | None = None
+    usage: Usage | None = None
+    failure: str | None = None
+    markers: MarkerFilter = field(default_factory=lambda: MarkerFilter(()))
+    timings: dict[str, float] = field(default_factory=dict)
+    _finish: Finish | None = None
+    _said: list[str] = field(default_factory=list)
+    _started: float = field(default_factory=time.perf_counter)
+    _asked: float = 0.0
+
+    def found(self, findings: Findings) -> None:
+        """Retrieval is done."""
+        self.findings = findings
+        laps = findings.timings
+        self.timings = {"retrieval": laps["embed"] + laps["search"], "rerank": laps["rerank"]}
+
+    def asks(self, prompt: Prompt) -> None:
+        """The model is about to be asked; only the passages it is shown can be cited."""
+        self.markers = MarkerFilter({evidence.marker for evidence in prompt.evidence})
+        self._asked = time.perf_counter()
+
+    def take(self, piece: Piece) -> str:
+        """The words of a piece that can be passed on now, maybe none."""
+        if isinstance(piece, Finish):
+            self._finish = piece
+            self.timings["generation"] = time.perf_counter() - self._asked
+            words = self.markers.flush()
+        else:
+            self.timings.setdefault("first_token", time.perf_counter() - self._started)
+            words = self.markers.feed(piece.text)
+        self._said.append(words)
+        return words
+
+    def check(self, question: str, prompt: Prompt, model: ModelVersion) -> Verdict:
+        """Hold the finished answer against the passages it was made from."""
+        answer = "".join(self._said)
+        manifest = model.manifest
+        grounding = ground(answer, prompt.evidence, manifest.grounding, question, abstention=manifest.prompt.abstention)
+        status, reason = judge(grounding)
+        finish = self._finish.reason if self._finish else "stop"
+        return Verdict(status, reason, answer, grounding.citations, grounding.unsupported, finish)
+
+    def settle(self, model: ModelVersion) -> Usage:
+        """What the answer took; nothing was generated for an abstention."""
+        self.timings["total"] = time.perf_counter() - self._started
+        used = self._finish or Finish("stop", 0, 0, 0)
+        cost = cost_of(model.manifest.price, used)
+        return Usage(used.prompt_tokens, used.completion_tokens, used.cached_tokens, cost, self.timings)
+
+    def record(self, exchange: Exchange) -> InteractionRecord:
+        """What is kept, whether the answer was finished, failed or abandoned by its client."""
+        asked, verdict, used = exchange.asked, self.verdict, self.usage
+        passages = self.findings.passages if self.findings else ()
+        return InteractionRecord(
+            id=exchange.id,
+            created=exchange.created,
+            tenant=exchange.principal.tenant,
+            subject=exchange.principal.subject,
+            conversation=asked.conversation,
+            user=asked.user,
+            question_digest=f"sha256:{hashlib.sha256(asked.question.encode()).hexdigest()}",
+            index=exchange.pins.index,
+            model=exchange.pins.model,
+            generation=exchange.pins.generation,
+            outcome=self._outcome(),
+            reason=self.failure or (verdict.reason if verdict else None),
+            passages=tuple(_place(found) for found in passages),
+            citations=len(verdict.citations) if verdict else 0,
+            unsupported=len(verdict.unsupported) if verdict else 0,
+            markers_removed=self.markers.removed,
+            violations=self.findings.violations if self.findings else 0,
+            stale=self.findings.stale if self.findings else 0,
+            prompt_tokens=used.prompt_tokens if used else 0,
+            completion_tokens=used.completion_tokens if used else 0,
+            cached_tokens=used.cached_tokens if used else 0,
+            cost=used.cost if used else 0.0,
+            timings=self.timings,
+        )
+
+    def _outcome(self) -> str:
+        if self.failure:
+            return "failed"
+        return self.verdict.status if self.verdict and self.usage else "left"
+
+
+def _place(found: Found) -> tuple[str, str, int, int, float]:
+    ref = found.passage.ref
+    return ref.document, ref.version, ref.start, ref.end, round(found.cosine, 4)

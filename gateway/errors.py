@@ -1,0 +1,126 @@
+"""Every refusal the API can give, and the one place where anything else becomes one of them.
+
+GatewayError             status  code
+ ├── Unauthenticated        401  invalid_api_key
+ ├── Forbidden              403  missing_scope
+ ├── NotFound               404  not_found, model_not_found
+ ├── MethodNotAllowed       405  method_not_allowed
+ ├── TooLarge               413  request_too_large
+ ├── Invalid                422  invalid_request
+ ├── Overloaded             429  overloaded
+ ├── Internal               500  internal_error
+ ├── Unavailable            503  engine_unavailable, store_unavailable, catalog_unavailable
+ └── DeadlineExceeded       504  deadline_exceeded
+"""
+
+from typing import Any, ClassVar
+
+from retrieval.errors import CatalogError, RetrievalError
+from serving.errors import EngineUnavailable, GenerationError, GenerationTimeout, PromptTooLong
+
+
+class GatewayError(Exception):
+    """A refusal in OpenAI's shape. `message` says what, which and what to do; `param` names the field at fault."""
+
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "server_error"
+    code: str = "internal_error"
+
+    def __init__(
+        self, message: str, *, code: str | None = None, param: str | None = None, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code or type(self).code
+        self.param = param
+        self.retry_after = retry_after
+
+    def body(self, request_id: str) -> dict[str, Any]:
+        """The JSON error object."""
+        fields = {"message": self.message, "type": self.type, "code": self.code, "param": self.param}
+        return {"error": {**fields, "request_id": request_id}}
+
+
+class Unauthenticated(GatewayError):
+    """Nobody we know asked."""
+
+    status, type, code = 401, "authentication_error", "invalid_api_key"
+
+
+class Forbidden(GatewayError):
+    """The caller is known but may not do this."""
+
+    status, type, code = 403, "permission_error", "missing_scope"
+
+
+class NotFound(GatewayError):
+    """Not there, or not this caller's: the two read the same."""
+
+    status, type, code = 404, "invalid_request_error", "not_found"
+
+
+class MethodNotAllowed(GatewayError):
+    """The path exists, the method does not."""
+
+    status, type, code = 405, "invalid_request_error", "method_not_allowed"
+
+
+class TooLarge(GatewayError):
+    """The body is over the limit."""
+
+    status, type, code = 413, "invalid_request_error", "request_too_large"
+
+
+class Invalid(GatewayError):
+    """A field is missing, unknown or out of range."""
+
+    status, type, code = 422, "invalid_request_error", "invalid_request"
+
+
+class Overloaded(GatewayError):
+    """Too much at once; the same request may succeed later."""
+
+    status, type, code = 429, "rate_limit_error", "overloaded"
+
+
+class Internal(GatewayError):
+    """A fault of ours; details are in the log under the request id."""
+
+
+class Unavailable(GatewayError):
+    """A part that answers need is gone; nothing unchecked or ungrounded is served instead."""
+
+    status, type, code = 503, "server_error", "engine_unavailable"
+
+
+class DeadlineExceeded(GatewayError):
+    """The answer did not come in time."""
+
+    status, type, code = 504, "server_error", "deadline_exceeded"
+
+
+def as_gateway_error(error: Exception) -> GatewayError:
+    """What a caller is told of any failure, most specific first; nothing internal is in it."""
+    match error:
+        case GatewayError():
+            return error
+        case PromptTooLong():
+            return Invalid(
+                f"the question needs {error.tokens} tokens with one passage, the model takes {error.limit}: shorten it",
+                param="question",
+            )
+        case GenerationTimeout():
+            return DeadlineExceeded("the model did not answer in time: try again, or ask for fewer max_tokens")
+        case EngineUnavailable():
+            again = error.retry_after or 5.0
+            return Unavailable("the model engine is not available: try again later", retry_after=again)
+        case GenerationError():
+            return Unavailable("the model engine gave no complete answer: try again", retry_after=1.0)
+        case CatalogError():
+            gone = "the document catalog is not available, so no passage can be checked: try again later"
+            return Unavailable(gone, code="catalog_unavailable", retry_after=5.0)
+        case RetrievalError():
+            gone = "the document index is not available: try again later"
+            return Unavailable(gone, code="store_unavailable", retry_after=5.0)
+        case _:
+            return Internal("something failed on our side; quote the request_id when you report it")

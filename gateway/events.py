@@ -1,0 +1,51 @@
+"""What an answer is made of: one stream of events inside, whatever the wire."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from serving.grounding import Citation
+
+from retrieval.search import Found
+
+Status = Literal["answered", "abstained", "review"]
+Reason = Literal["no_hits", "below_threshold", "ungrounded", "policy"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The passages found, best first; a citation's marker n is the n-th of them."""
+
+    passages: tuple[Found, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """The next piece of the answer's text; what has been said is never replaced."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the answer is worth. Spans are code points of `answer`, the concatenation of all deltas."""
+
+    status: Status
+    reason: Reason | None
+    answer: str
+    citations: tuple[Citation, ...]
+    unsupported: tuple[tuple[int, int], ...]
+    finish: Literal["stop", "length"]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What it took: the engine's own token counts, US dollars, seconds per stage."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+    cost: float
+    timings: dict[str, float]
+
+
+AnswerEvent = Sources | Delta | Verdict | Usage

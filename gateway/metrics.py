@@ -1,0 +1,84 @@
+"""Every metric, declared once. No label comes from a client; versions, routes and reasons are bounded sets."""
+
+import asyncio
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from serving.records import InteractionRecord
+
+__all__ = ["CONTENT_TYPE_LATEST", "Metrics"]
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
+
+
+class Metrics:
+    """One registry per process, filled at two places: the HTTP edge and the record of each answer."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        versions = ["index", "model"]
+        self._requests = Counter(
+            "twinpin_requests",
+            "HTTP requests by route template and status.",
+            ["route", "status"],
+            registry=self.registry,
+        )
+        self._answers = Counter(
+            "twinpin_answers",
+            "Answers by how they ended, and the two versions that made them.",
+            ["outcome", "reason", *versions],
+            registry=self.registry,
+        )
+        self._stages = Histogram(
+            "twinpin_stage_seconds",
+            "Seconds per stage of an answer.",
+            ["stage"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._tokens = Counter(
+            "twinpin_tokens", "Tokens as the engine counted them.", ["kind", "model"], registry=self.registry
+        )
+        self._cost = Counter("twinpin_cost_dollars", "List cost of all answers.", ["model"], registry=self.registry)
+        self._markers = Counter(
+            "twinpin_markers_removed", "Citation markers that pointed nowhere.", ["model"], registry=self.registry
+        )
+        self._violations = Counter(
+            "twinpin_access_violations",
+            "Chunks an index returned although its own access fields forbid the caller. Any is an incident.",
+            ["index"],
+            registry=self.registry,
+        )
+        self._stale = Counter(
+            "twinpin_stale_chunks",
+            "Chunks that the catalog dropped after an index found them.",
+            ["index"],
+            registry=self.registry,
+        )
+        self.in_flight = Gauge("twinpin_answers_in_flight", "Answers being made now.", registry=self.registry)
+
+    def request(self, route: str, status: int) -> None:
+        """Count an HTTP request; `route` is a template, never a path."""
+        self._requests.labels(route, str(status)).inc()
+
+    def found(self, index: str, violations: int, stale: int) -> None:
+        """Count what the two access checks dropped."""
+        self._violations.labels(index).inc(violations)
+        self._stale.labels(index).inc(stale)
+
+    def answer(self, record: InteractionRecord) -> None:
+        """Count an answer, however it ended."""
+        self.found(record.index, record.violations, record.stale)
+        self._answers.labels(record.outcome, record.reason or "none", record.index, record.model).inc()
+        for stage, seconds in record.timings.items():
+            self._stages.labels(stage).observe(seconds)
+        self._tokens.labels("prompt", record.model).inc(record.prompt_tokens)
+        self._tokens.labels("completion", record.model).inc(record.completion_tokens)
+        self._tokens.labels("cached", record.model).inc(record.cached_tokens)
+        self._cost.labels(record.model).inc(record.cost)
+        self._markers.labels(record.model).inc(record.markers_removed)
+
+    async def render(self) -> bytes:
+        """The exposition text, made off the event loop because it takes milliseconds."""
+        return await asyncio.to_thread(generate_latest, self.registry)

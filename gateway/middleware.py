@@ -1,0 +1,66 @@
+"""Around every request, in plain ASGI: its id, the limit on its body, its count and its duration."""
+
+import re
+import secrets
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.metrics import Metrics
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+
+
+class RequestEdge:
+    """Gives a request its id (the caller's own, if it is a plain one), bounds its body and counts how it ended."""
+
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, max_body_bytes: int) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on with an id, a bounded body and a counted end."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = _request_id(scope)
+        scope.setdefault("state", {})["request_id"] = request_id
+        status = 499
+
+        async def counted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        try:
+            await self._app(scope, self._bounded(scope, receive), counted)
+        finally:
+            self._metrics.request(_template(scope), status)
+
+    def _bounded(self, scope: Scope, receive: Receive) -> Receive:
+        limit = self._max_body_bytes
+        declared = dict(scope["headers"]).get(b"content-length", b"0")
+        taken = int(declared) if declared.isdigit() and int(declared) > limit else 0
+
+        async def bounded() -> Message:
+            nonlocal taken
+            message = await receive() if taken <= limit else {"type": "http.request", "body": b""}
+            taken += len(message.get("body", b""))
+            if taken > limit:
+                raise HTTPException(413, f"the request body is larger than {limit} bytes: send less")
+            return message
+
+        return bounded
+
+
+def _request_id(scope: Scope) -> str:
+    given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
+    return given if _REQUEST_ID.fullmatch(given) else f"req_{secrets.token_hex(12)}"
+
+
+def _template(scope: Scope) -> str:
+    """The route's template, so that no path a client made up becomes a label."""
+    return getattr(scope.get("route"), "path", "unknown")

@@ -1,0 +1,83 @@
+"""Questions in, cited answers out: the native API and the OpenAI-compatible one, over one story."""
+
+from collections.abc import Sequence
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from gateway.errors import Invalid, NotFound
+from gateway.exchange import Asked
+from gateway.routes.edge import caller, parts
+from gateway.schemas import LONGEST_QUESTION, AnswerRequest, ChatRequest, Turn
+from gateway.streaming import AnswerResponse
+from gateway.wire import NativeWire, OpenAIWire
+from serving.generator import Message
+
+router = APIRouter()
+
+
+@router.post("/v1/answer")
+async def answer(request: Request, body: AnswerRequest) -> Response:
+    """Answer a question from the documents this caller may see, with verified citations, or say that it cannot."""
+    principal, here = caller(request, "ask"), parts(request)
+    question, history = (body.question, ()) if body.question else _last_turn(body.messages or [])
+    asked = Asked(
+        question=question,
+        history=history,
+        narrowing=body.filter.narrowing(),
+        max_tokens=body.max_tokens,
+        response_format=body.response_format,
+        conversation=body.conversation,
+        user=body.user,
+    )
+    exchange = here.answering.open(asked, principal)
+    admission = here.limits.admit(principal.tenant)
+    return AnswerResponse(
+        exchange, here.answering.events(exchange), NativeWire(exchange), admission, stream=body.stream
+    )
+
+
+@router.post("/v1/chat/completions")
+async def chat_completions(request: Request, body: ChatRequest) -> Response:
+    """The same answer in OpenAI's shape."""
+    principal, here = caller(request, "ask"), parts(request)
+    _served(body.model, here.settings.served_model)
+    question, history = _last_turn(body.messages)
+    asked = Asked(
+        question=question,
+        history=history,
+        narrowing=body.filter.narrowing(),
+        max_tokens=body.max_completion_tokens or body.max_tokens,
+        response_format=body.response_format,
+        conversation=body.conversation,
+        user=body.user,
+    )
+    exchange = here.answering.open(asked, principal)
+    include_usage = body.stream_options is not None and body.stream_options.include_usage
+    wire = OpenAIWire(exchange, body.model, include_usage, body.ignored())
+    admission = here.limits.admit(principal.tenant)
+    return AnswerResponse(exchange, here.answering.events(exchange), wire, admission, stream=body.stream)
+
+
+@router.get("/v1/models")
+async def models(request: Request) -> dict[str, object]:
+    """The product models that can be asked; which version answers is the pins' business."""
+    caller(request, "ask")
+    served = {"id": parts(request).settings.served_model, "object": "model", "created": 0, "owned_by": "twinpin"}
+    return {"object": "list", "data": [served]}
+
+
+def _served(asked: str, served: str) -> None:
+    if asked != served:
+        raise NotFound(f"there is no model {asked!r}: ask for {served!r}", code="model_not_found", param="model")
+
+
+def _last_turn(turns: Sequence[Turn]) -> tuple[str, tuple[Message, ...]]:
+    """The question is the last user turn; what came before is history."""
+    *before, last = turns
+    question = last.words().strip()
+    if last.role != "user" or not question:
+        raise Invalid("the last message must be a user turn with some text", param="messages")
+    if len(question) > LONGEST_QUESTION:
+        raise Invalid(f"the question is longer than {LONGEST_QUESTION} characters: shorten it", param="messages")
+    return question, tuple(turn.message() for turn in before)

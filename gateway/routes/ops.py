@@ -1,0 +1,30 @@
+"""For operators and their tools: alive, ready, measured."""
+
+from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse, Response
+
+from gateway.metrics import CONTENT_TYPE_LATEST
+from gateway.routes.edge import parts
+
+router = APIRouter()
+
+
+@router.get("/healthz")
+async def healthz() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "alive"}
+
+
+@router.get("/readyz")
+async def readyz(request: Request) -> Response:
+    """Every part that answers need, each with its state; 503 unless all are ready."""
+    checks = await parts(request).readiness.checks()
+    ready = all(check == "ready" for check in checks.values())
+    body = {"status": "ready" if ready else "not ready", "checks": checks}
+    return JSONResponse(body, status_code=200 if ready else 503)
+
+
+@router.get("/metrics")
+async def metrics(request: Request) -> Response:
+    """Prometheus text format."""
+    return Response(await parts(request).metrics.render(), media_type=CONTENT_TYPE_LATEST)

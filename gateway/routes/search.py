@@ -1,0 +1,32 @@
+"""Finding without answering: the passages this caller may see, with their scores."""
+
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from gateway.routes.edge import caller, parts
+from gateway.schemas import SearchRequest
+from gateway.wire import passage
+from retrieval.acl import access_filter
+
+router = APIRouter()
+
+
+@router.post("/v1/search")
+async def search(request: Request, body: SearchRequest) -> Response:
+    """Passages with text, spans and scores per stage, best first."""
+    principal, here = caller(request, "search"), parts(request)
+    pins = here.release.resolve()
+    with here.limits.admit(principal.tenant) as limits:
+        finder = here.release.index(pins).finder
+        findings = await finder.find(body.query, access_filter(principal), body.filter.narrowing(), limit=body.limit)
+    here.metrics.found(pins.index, findings.violations, findings.stale)
+    shown: dict[str, Any] = {
+        "object": "search",
+        "passages": [passage(found) for found in findings.passages],
+        "versions": {"index": pins.index, "generation": pins.generation},
+        "timings": {stage: round(seconds, 4) for stage, seconds in findings.timings.items()},
+    }
+    return Response(msgspec.json.encode(shown), headers={**pins.headers(), **limits}, media_type="application/json")

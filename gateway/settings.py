@@ -1,0 +1,51 @@
+"""What a deployment can set; the only online reader of the environment."""
+
+from pathlib import Path
+
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Every field is read from `TWINPIN_<NAME>`; all have a default that works on one machine."""
+
+    model_config = SettingsConfigDict(env_prefix="TWINPIN_", extra="ignore", use_attribute_docstrings=True)
+
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: int = 8080
+    """Port to listen on."""
+    data: Path = Path(".twinpin")
+    """Folder of the catalog, the indexes, the model weights and the keys."""
+    releases: Path = Path("deploy/releases.yaml")
+    """The file that pins the index and the model version."""
+    engine_url: str = "http://127.0.0.1:8100"
+    """Where the model engine listens."""
+    engine_connections: int = 256
+    """Connections to the model engine at most."""
+    served_model: str = "twinpin"
+    """The product model's name in the OpenAI-compatible API."""
+    max_body_bytes: int = 524_288
+    """Largest request body; above it the answer is 413."""
+    max_concurrency: int = 64
+    """Answers in flight per tenant; above it the answer is 429."""
+    answer_seconds: float = 120.0
+    """Deadline of one answer; past it the answer is 504."""
+
+    @property
+    def catalog(self) -> Path:
+        """The SQLite catalog."""
+        return self.data / "catalog.db"
+
+    @property
+    def models(self) -> Path:
+        """Base models as the engine serves them."""
+        return self.data / "models"
+
+    @property
+    def keys(self) -> Path:
+        """The hashed API keys."""
+        return self.data / "keys.yaml"
+
+    def index_directory(self, name: str) -> Path:
+        """Where an index version's shard and manifest are."""
+        return self.data / "indexes" / name

@@ -1,0 +1,143 @@
+"""One stream of answer events, two renderings: server-sent events while it comes, or one JSON body at its end.
+
+The whole answer runs in one task of the request. When the client goes away that task is cancelled, which closes the
+connection to the engine and so frees it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AbstractContextManager, aclosing
+from typing import Any, Protocol
+
+import msgspec
+import structlog
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
+
+from gateway.errors import GatewayError, as_gateway_error
+from gateway.events import AnswerEvent, Sources, Usage, Verdict
+from gateway.exchange import Exchange
+
+_log = structlog.get_logger()
+encode = msgspec.json.Encoder().encode
+
+
+class Wire(Protocol):
+    """How one API shows an answer. Streams are bytes of `text/event-stream`; `b""` sends nothing."""
+
+    def body(self, sources: Sources, verdict: Verdict, usage: Usage) -> object:
+        """The whole answer as one JSON value."""
+        ...
+
+    def head(self) -> bytes:
+        """What opens a stream."""
+        ...
+
+    def event(self, event: AnswerEvent) -> bytes:
+        """One event."""
+        ...
+
+    def done(self) -> bytes:
+        """What closes a stream that did not fail."""
+        ...
+
+    def failure(self, error: GatewayError, request_id: str) -> bytes:
+        """What ends a stream that failed."""
+        ...
+
+
+class AnswerResponse(Response):
+    """Runs an answer and sends it. An error before the first byte is raised, so that it gets its own status."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        events: AsyncIterator[AnswerEvent],
+        wire: Wire,
+        admission: AbstractContextManager[dict[str, str]],
+        *,
+        stream: bool,
+    ) -> None:
+        super().__init__()
+        self._exchange = exchange
+        self._events = events
+        self._wire = wire
+        self._admission = admission
+        self._stream = stream
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer until done or until the client has gone."""
+        request_id = scope["state"]["request_id"]
+        with self._admission as limits:
+            headers = {**self._exchange.pins.headers(), "x-twinpin-cache": "bypass", **limits}
+            sending = self._send_stream(send, headers, request_id) if self._stream else self._send_body(send, headers)
+            await unless_disconnected(sending, receive)
+
+    async def _send_body(self, send: Send, headers: dict[str, str]) -> None:
+        seen: dict[type, Any] = {}
+        async with aclosing(self._events) as events:  # type: ignore[type-var]
+            async for event in events:
+                seen[type(event)] = event
+        body = encode(self._wire.body(seen[Sources], seen[Verdict], seen[Usage]))
+        timing = ", ".join(f"{stage};dur={1000 * took:.1f}" for stage, took in seen[Usage].timings.items())
+        headers |= {"content-type": "application/json", "content-length": str(len(body)), "server-timing": timing}
+        await send(_start(headers))
+        await send({"type": "http.response.body", "body": body})
+
+    async def _send_stream(self, send: Send, headers: dict[str, str], request_id: str) -> None:
+        headers |= {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-store"}
+        started = False
+        try:
+            async with aclosing(self._events) as events:  # type: ignore[type-var]
+                async for event in events:
+                    if not started:
+                        await send(_start(headers))
+                        await send(_more(self._wire.head()))
+                        started = True
+                    await send(_more(self._wire.event(event)))
+            ending = self._wire.done()
+        except Exception as error:
+            if not started:
+                raise
+            ending = self._wire.failure(_told(error, request_id), request_id)
+        await send({"type": "http.response.body", "body": ending})
+
+
+async def unless_disconnected(work: Coroutine[Any, Any, None], receive: Receive) -> None:
+    """Finish `work`, or cancel it as soon as the client closes the connection."""
+    working = asyncio.create_task(work)
+    leaving = asyncio.create_task(_disconnected(receive))
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (working, leaving):
+            if not task.done():
+                task.cancel()
+        await asyncio.wait({working, leaving})
+    if not working.cancelled():
+        working.result()
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        continue
+
+
+def _told(error: Exception, request_id: str) -> GatewayError:
+    told = as_gateway_error(error)
+    _log.error("stream_failed", request_id=request_id, code=told.code, exc_info=error)
+    return told
+
+
+def _start(headers: dict[str, str]) -> Message:
+    raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+    return {"type": "http.response.start", "status": 200, "headers": raw}
+
+
+def _more(body: bytes) -> Message:
+    return {"type": "http.response.body", "body": body, "more_body": True}
+
+
+def sse(event: str, data: object) -> bytes:
+    """One named server-sent event with a JSON value."""
+    return b"event: %b\ndata: %b\n\n" % (event.encode(), encode(data))

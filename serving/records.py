@@ -1,0 +1,40 @@
+"""What is kept of one interaction: enough to say which versions answered, from what, how well and at what cost."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class InteractionRecord:
+    """One answer, however it ended. The question is kept as a digest only.
+
+    `outcome` is a verdict's status, or "left" when the client went away and "failed" when a part did.
+    `violations` and `stale` count what the two access checks dropped after the index had found it.
+    `passages` are (document, version, start, end, cosine); tokens are the engine's own counts, `cost` US dollars,
+    `timings` seconds per stage.
+    """
+
+    id: str
+    created: datetime
+    tenant: str
+    subject: str
+    conversation: str | None
+    user: str | None
+    question_digest: str
+    index: str
+    model: str
+    generation: int
+    outcome: str
+    reason: str | None
+    passages: tuple[tuple[str, str, int, int, float], ...]
+    citations: int
+    unsupported: int
+    markers_removed: int
+    violations: int
+    stale: int
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+    cost: float
+    timings: Mapping[str, float]

@@ -1,0 +1,100 @@
+"""Pure measures of finding and answering over golden questions."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ir_measures
+from ir_measures import RR, R, nDCG
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """One question as one caller asks it. `facts` stand in every document of `documents`."""
+
+    id: str
+    split: str
+    caller: str
+    question: str
+    answerable: bool
+    documents: tuple[str, ...]
+    facts: tuple[str, ...]
+    why: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One answer held against its golden question."""
+
+    golden: Golden
+    status: str
+    cited_expected: bool
+    has_fact: bool
+    spans: int
+    true_spans: int
+    leaks: int
+
+
+def retrieval_scores(golden: Iterable[Golden], ranked: Mapping[str, Sequence[str]]) -> dict[str, float]:
+    """recall@5, MRR and nDCG@10 over answerable questions; `ranked` is documents, best first, by question id."""
+    asked = [one for one in golden if one.answerable]
+    qrels = [ir_measures.Qrel(one.id, document, 1) for one in asked for document in one.documents]
+    run = [
+        ir_measures.ScoredDoc(one.id, document, -float(rank))
+        for one in asked
+        for rank, document in enumerate(dict.fromkeys(ranked[one.id]))
+    ]
+    scores = ir_measures.calc_aggregate([R @ 5, RR, nDCG @ 10], qrels, run)
+    return {"recall@5": float(scores[R @ 5]), "mrr": float(scores[RR]), "ndcg@10": float(scores[nDCG @ 10])}
+
+
+def answer_scores(judged: Sequence[Judged]) -> dict[str, float | int]:
+    """Shares over answerable and unanswerable questions, over cited spans, and the number of leaks."""
+    answerable = [one for one in judged if one.golden.answerable]
+    unanswerable = [one for one in judged if not one.golden.answerable]
+    missing = [one for one in unanswerable if one.golden.why == "missing"]
+    hidden = [one for one in unanswerable if one.golden.why == "not_permitted"]
+    spans = sum(one.spans for one in judged)
+    return {
+        "questions": len(judged),
+        "answerable: cites an expected document": _share(one.cited_expected for one in answerable),
+        "answerable: answer holds an expected fact": _share(one.has_fact for one in answerable),
+        "answerable: abstained": _share(one.status == "abstained" for one in answerable),
+        "answerable: sent to review": _share(one.status == "review" for one in answerable),
+        "unanswerable: abstained": _share(one.status == "abstained" for one in unanswerable),
+        "unanswerable: abstained, nothing there": _share(one.status == "abstained" for one in missing),
+        "unanswerable: abstained, not permitted": _share(one.status == "abstained" for one in hidden),
+        "unanswerable: answered as if known": _share(one.status == "answered" for one in unanswerable),
+        "cited spans": spans,
+        "cited spans whose text is at that place": sum(one.true_spans for one in judged) / spans if spans else 1.0,
+        "leaks": sum(one.leaks for one in judged),
+    }
+
+
+def holds_fact(answer: str, facts: Sequence[str]) -> bool:
+    """Whether the answer says any of the facts, white space and case aside."""
+    said = _plain(answer)
+    return any(_plain(fact) in said for fact in facts)
+
+
+def parse_golden(row: Mapping[str, Any]) -> Golden:
+    """One line of `golden.jsonl`."""
+    return Golden(
+        id=row["id"],
+        split=row["split"],
+        caller=row["caller"],
+        question=row["question"],
+        answerable=row["answerable"],
+        documents=tuple(row["documents"]),
+        facts=tuple(row["facts"]),
+        why=row["why"],
+    )
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.lower().split())
+
+
+def _share(flags: Iterable[bool]) -> float:
+    held = list(flags)
+    return sum(held) / len(held) if held else 0.0

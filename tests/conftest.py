@@ -1,0 +1,71 @@
+"""What several suites share."""
+
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from deploy.local import Stack
+from deploy.sampling import DOCUMENTS, sample_keys
+from deploy.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class RunningStack:
+    """The real thing: sample documents, engine with a real model, gateway."""
+
+    url: str
+    engine_url: str
+    model: str
+    index: str
+    keys: dict[str, str]
+    settings: Settings
+    gateway_pid: int
+
+
+@dataclass(frozen=True)
+class RealEngine:
+    """A running vLLM and the name it serves."""
+
+    url: str
+    model: str
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """Start everything once for the whole session; weights are made once for the checkout."""
+    data = tmp_path_factory.mktemp("stack")
+    (ROOT / ".twinpin" / "models").mkdir(parents=True, exist_ok=True)
+    (data / "models").symlink_to(ROOT / ".twinpin" / "models")
+    port = free_port()
+    settings = Settings(data=data, port=port, engine_port=free_port(), url=f"http://127.0.0.1:{port}")
+    with Stack(settings) as stack:
+        stack.start_engine()
+        stack.ingest(DOCUMENTS)
+        stack.serve()
+        yield RunningStack(
+            url=settings.url,
+            engine_url=f"http://127.0.0.1:{settings.engine_port}",
+            model=stack.manifest.name,
+            index=stack.board.pins.index.stable,
+            keys=sample_keys(settings),
+            settings=settings,
+            gateway_pid=stack.pid("gateway"),
+        )
+
+
+@pytest.fixture(scope="session")
+def real_engine(running_stack: RunningStack) -> RealEngine:
+    """The engine of the running stack, for suites that speak to it directly."""
+    return RealEngine(running_stack.engine_url, running_stack.model)

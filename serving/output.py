@@ -1,0 +1,56 @@
+"""The check of a finished answer against the JSON schema it was asked to fit."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import islice
+
+import jsonschema_rs
+import msgspec
+
+from serving.errors import SchemaError
+
+MOST_VIOLATIONS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """What does not fit: `path` is a JSON pointer into the answer, `rule` the schema's keyword that it breaks.
+
+    `message` may quote the answer.
+    """
+
+    path: str
+    rule: str
+    message: str
+
+
+class OutputCheck:
+    """One schema (draft 2020-12), compiled.
+
+    Schemas come from clients: references outside the schema are never fetched, and patterns run in linear time, so
+    one with look-around is refused. Raises SchemaError.
+    """
+
+    __slots__ = ("_validator",)
+
+    def __init__(self, schema: Mapping[str, object]) -> None:
+        try:
+            self._validator = jsonschema_rs.Draft202012Validator(
+                dict(schema), offline=True, pattern_options=jsonschema_rs.RegexOptions()
+            )
+        except jsonschema_rs.ValidationError as error:
+            raise SchemaError(f"not a JSON schema that can be checked: {error.message}") from error
+
+    def violations(self, answer: str) -> tuple[Violation, ...]:
+        """Why `answer` does not fit, the first `MOST_VIOLATIONS` reasons; none when it does."""
+        try:
+            value = msgspec.json.decode(answer)
+        except msgspec.DecodeError as error:
+            return (Violation("", "json", f"the answer is not JSON: {error}"),)
+        return tuple(map(_violation, islice(self._validator.iter_errors(value), MOST_VIOLATIONS)))
+
+
+def _violation(error: jsonschema_rs.ValidationError) -> Violation:
+    path = "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in error.instance_path)
+    rule = next((str(step) for step in reversed(error.schema_path) if isinstance(step, str)), "")
+    return Violation(path, rule, error.message)

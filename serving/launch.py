@@ -1,4 +1,4 @@
-"""A model version as the engine's command line and environment: what is served, under which name, within which limits."""
+"""A model version as the engine's command line and environment: what is served, by which name, within which limits."""
 
 import json
 from collections.abc import Mapping
@@ -6,7 +6,9 @@ from pathlib import Path
 
 from serving.manifest import ModelManifest
 
-MAX_REQUESTS = 32  # running and waiting together: more are refused with 503, which costs the caller less than a long queue
+MAX_REQUESTS = (
+    32  # running and waiting together: more are refused with 503, which costs the caller less than a long queue
+)
 DRAIN_SECONDS = 10  # how long answers that are under way may go on after SIGTERM; the engine's own default aborts them
 LORA_RANK = 16
 LORA_SLOTS = 3  # stable, canary and one that is being loaded; with the engine's default of 1, two adapters take turns

@@ -28,7 +28,7 @@ Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 class Base:
     """The weights: a GGUF file that a package ships, by its digest (`sha256:…`).
 
-    `served_as` is the engine's name for the bare weights, needed only beside an adapter, which then has the version's name.
+    `served_as` is the engine's name for the bare weights, needed only beside an adapter: that has the version's name.
     """
 
     package: Name
@@ -96,12 +96,14 @@ def load_manifest(path: Path) -> ModelManifest:
         raise ManifestError(f"model manifest {path.name!r} cannot be read: {type(error).__name__}") from error
     manifest = _build(fields)
     if path.stem != manifest.name:
-        raise ManifestError(f"model manifest {path.name!r} holds version {manifest.name!r}: its file is named otherwise")
+        raise ManifestError(
+            f"model manifest {path.name!r} holds version {manifest.name!r}: its file is named otherwise"
+        )
     return manifest
 
 
 def manifest_name(label: str, fields: Mapping[str, object]) -> str:
-    """The name that a manifest with these fields (all but `name`) must have; raises ManifestError when they do not fit."""
+    """The name a manifest with these fields (all but `name`) must have; raises ManifestError when they do not fit."""
     return _named(label, _check({**fields, "name": "mdl-unnamed-00000000"}))
 
 
@@ -110,7 +112,9 @@ def _build(fields: object) -> ModelManifest:
     label = manifest.name.removeprefix("mdl-").rpartition("-")[0]
     expected = _named(label, manifest)
     if manifest.name != expected:
-        raise ManifestError(f"model manifest {manifest.name!r} does not fit its content: that has the name {expected!r}")
+        raise ManifestError(
+            f"model manifest {manifest.name!r} does not fit its content: that has the name {expected!r}"
+        )
     return manifest
 
 
@@ -123,7 +127,7 @@ def _check(fields: object) -> ModelManifest:
         raise ManifestError(f"a model manifest has unknown or missing fields: {', '.join(others)}")
     if manifest.answer_tokens >= manifest.context_tokens:
         raise ManifestError(
-            f"answer_tokens {manifest.answer_tokens} leave no room for a prompt in context_tokens {manifest.context_tokens}"
+            f"answer_tokens {manifest.answer_tokens} leave no room in context_tokens {manifest.context_tokens}"
         )
     _check_templates(manifest.prompt)
     _check_sampling(manifest.sampling)

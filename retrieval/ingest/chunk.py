@@ -149,12 +149,12 @@ class _Packer:
     def _follow_heading(self, span: Span, block: Block) -> Span:
         """Give the open group, which is all headings, the beginning of what follows; the rest of it remains."""
         room = self.cutter.budget - self._open.tokens - self._open.doubt - 2
-        if room < 1:
-            return span
-        first = next(self.cutter.cut(span, block.kind, room))
-        if first.end == span.end or not self._take(first, block):
-            return span
-        return self.cutter.span(first.end, span.end)
+        taken = span.start
+        for piece in self.cutter.cut(span, block.kind, max(room, 1)):
+            if not self._take(piece, block):
+                break
+            taken = piece.end
+        return self.cutter.span(taken, span.end)
 
     def _force(self, piece: Span, block: Block) -> None:
         """A single character above the budget has to stand alone."""

@@ -90,7 +90,7 @@ class _Worker:
         self._served = 0
 
     def parse(self, name: str, raw: bytes) -> Parsed:
-        process = self._process or self._start()
+        process = self._living() or self._start()
         self._served += 1
         try:
             return self._checked(self._ask(process, Task(name, raw, self._limits.cpu_seconds)))
@@ -103,18 +103,15 @@ class _Worker:
         if process is not None:
             _end(process)
 
+    def _living(self) -> subprocess.Popen[bytes] | None:
+        """The child, unless it died while it had nothing to do."""
+        if self._process is not None and self._process.poll() is not None:
+            self.stop()
+        return self._process
+
     def _start(self) -> subprocess.Popen[bytes]:
         """A child that has loaded its libraries, without our environment, directory or open files."""
-        process = self._process = subprocess.Popen(  # noqa: S603  our own interpreter and module, and no shell
-            [sys.executable, "-P", "-m", "retrieval.ingest.worker", str(self._limits.memory_bytes)],
-            bufsize=0,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            cwd="/",
-            env={"PYTHONPATH": str(_ROOT), "LANG": "C.UTF-8"},
-            start_new_session=True,
-        )
+        process = self._process = _spawn(self._limits.memory_bytes)
         with _Deadline(process, _START_SECONDS):
             ready = read_frame(_pipe(process.stdout), limit=0)
         if ready is None:
@@ -168,6 +165,22 @@ class _Worker:
         if code < 0:
             return f"the parser crashed on it ({signal.Signals(-code).name}), perhaps for want of memory"
         return f"the parser failed on it (exit code {code})"
+
+
+def _spawn(memory_bytes: int) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(  # noqa: S603  our own interpreter and module, and no shell
+            [sys.executable, "-P", "-m", "retrieval.ingest.worker", str(memory_bytes)],
+            bufsize=0,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            env={"PYTHONPATH": str(_ROOT), "LANG": "C.UTF-8"},
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise SandboxError(f"the parser process does not start ({error.strerror})") from error
 
 
 class _Deadline:

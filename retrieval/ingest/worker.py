@@ -63,7 +63,8 @@ def _limit_cpu(seconds: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.RLIM_INFINITY))
 
 
-def _confine(memory_bytes: int) -> None:
+def confine(memory_bytes: int) -> None:
+    """Give up, for good: memory above the limit, files written, processes, sockets, dumps of memory."""
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -82,7 +83,7 @@ def main() -> None:
     """Keep the pipe to the parent out of reach of what prints to standard output, then serve."""
     source, sink = FileIO(os.dup(0), "rb"), FileIO(os.dup(1), "wb")
     os.dup2(2, 1)
-    _confine(int(sys.argv[1]))
+    confine(int(sys.argv[1]))
     serve(source, sink)
 
 

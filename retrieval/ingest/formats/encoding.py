@@ -46,7 +46,8 @@ def _declared(raw: bytes) -> str | None:
 
 
 def _guessed(raw: bytes) -> str:
-    return _codec(detect_encoding(raw[:_SAMPLE]) or "") or "cp1252"
+    codec = _codec(detect_encoding(raw[:_SAMPLE]) or "")
+    return "cp1252" if codec is None or codec == "utf-8" else codec
 
 
 def _codec(label: str) -> str | None:

@@ -69,6 +69,11 @@ class ParserPool:
         finally:
             self._idle.put(worker)
 
+    @property
+    def processes(self) -> tuple[int, ...]:
+        """Process ids of the children that have been started and not been ended."""
+        return tuple(pid for worker in self._workers if (pid := worker.pid) is not None)
+
     def close(self) -> None:
         """End every child at once."""
         for worker in self._workers:
@@ -88,6 +93,11 @@ class _Worker:
         self._limits = limits
         self._process: subprocess.Popen[bytes] | None = None
         self._served = 0
+
+    @property
+    def pid(self) -> int | None:
+        process = self._process
+        return None if process is None else process.pid
 
     def parse(self, name: str, raw: bytes) -> Parsed:
         process = self._living() or self._start()

@@ -32,17 +32,10 @@ def refusal(pool: ParserPool, name: str, raw: bytes) -> str:
     return caught.value.reason
 
 
-def children() -> set[int]:
-    """Process ids of this process's children."""
-    return {int(pid) for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()}
-
-
 def started(pool: ParserPool) -> int:
-    """The process that a pool starts for its next document."""
-    pool.close()
-    before = children()
+    """The process of a pool of one."""
     assert_works(pool)
-    (child,) = children() - before
+    (child,) = pool.processes
     return child
 
 
@@ -99,18 +92,21 @@ def test_a_process_that_is_killed_is_replaced() -> None:
 
 
 def test_processes_are_reused_and_shared_between_threads() -> None:
-    before = children()
     with ParserPool(LIMITS, workers=2) as pool, ThreadPoolExecutor(8) as threads:
         texts = [f"document {number}" for number in range(200)]
         parsed = list(threads.map(lambda text: pool.parse("x.txt", text.encode()).text, texts))
         assert parsed == texts
-        assert len(children() - before) == 2
+        assert len(pool.processes) == 2
+        before = pool.processes
+        assert_works(pool)
+        assert pool.processes == before
 
 
 def test_closing_leaves_no_process() -> None:
     with ParserPool(LIMITS) as pool:
         child = started(pool)
-    assert child not in children()
+    assert pool.processes == ()
+    assert not Path(f"/proc/{child}").exists()
 
 
 def test_parse_limited() -> None:

@@ -18,8 +18,8 @@ die() {
 
 check_python() {
     command -v "$python" >/dev/null || die "there is no $python: install Python 3.11 or later, or name one: make run PYTHON=python3.12"
-    "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' ||
-        die "Twinpin runs on Python 3.11 to 3.13, and $python is $("$python" -V 2>&1): name another, as in make run PYTHON=python3.12"
+    "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null ||
+        die "Twinpin runs on Python 3.11 to 3.13, and $python is $("$python" -V 2>&1 | head -1): name another, as in make run PYTHON=python3.12"
 }
 
 check_space() {
@@ -37,13 +37,21 @@ new_environment() {
 }
 
 install() {
-    local pip=(pip install --no-input --disable-pip-version-check --progress-bar off --no-deps)
+    local options=(--no-input --disable-pip-version-check --progress-bar off --no-deps)
+    case $(installer) in
+    own) "$directory/bin/python" -m pip install "${options[@]}" "$@" ;;
+    outer) "$python" -m pip --python "$directory/bin/python" install "${options[@]}" "$@" ;;
+    uv) uv pip install --no-deps --python "$directory/bin/python" ${PIP_FIND_LINKS:+--find-links "$PIP_FIND_LINKS"} "$@" ;;
+    esac
+}
+
+installer() {
     if "$directory/bin/python" -m pip --version >/dev/null 2>&1; then
-        "$directory/bin/python" -m "${pip[@]}" "$@"
+        echo own
     elif "$python" -m pip --version >/dev/null 2>&1; then
-        "$python" -m pip --python "$directory/bin/python" "${pip[@]:1}" "$@"
+        echo outer
     elif command -v uv >/dev/null; then
-        uv pip install --no-deps --python "$directory/bin/python" ${PIP_FIND_LINKS:+--find-links "$PIP_FIND_LINKS"} "$@"
+        echo uv
     else
         die "$python has no pip: install python3-venv, python3-pip or uv, then run the same again"
     fi
@@ -80,6 +88,7 @@ create() {
     check_space "$1"
     say "making it with $("$python" -V)"
     new_environment
+    installer >/dev/null
     [[ $2 == *-cuda.lock ]] || install_torch
     say "installing $2"
     install_lock "$2"

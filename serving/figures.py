@@ -44,7 +44,8 @@ _FIGURE = re.compile(
     | (?P<numeric>(?<!\d)\d{{1,2}}\.\d{{1,2}}\.\d{{4}}(?!\d))
     | (?P<id>\b[a-z][a-z_]*[-_/]?\d[\w]*(?:[-._/]\w*\d\w*)*|(?<![\w.])\d+(?:\.\d+){{2,}}|(?<!\d)\d+/\d+(?:/\d+)?)
     | \b(?P<day>\d{{1,2}})(?:st|nd|rd|th|er|\.)?\s+(?:of\s+)?(?P<month>{_MONTH})(?:,?\s+(?P<year>\d{{4}})\b)?
-    | \b(?P<month2>{_MONTH})\s+(?:(?P<day2>\d{{1,2}})(?:st|nd|rd|th)?\b(?:,?\s+(?P<year2>\d{{4}})\b)?|(?P<year3>\d{{4}})\b)
+    | \b(?P<month2>{_MONTH})\s+(?:(?P<day2>\d{{1,2}})(?:st|nd|rd|th)?\b(?:,?\s+(?P<year2>\d{{4}})\b)?
+                                |(?P<year3>\d{{4}})\b)
     | (?<![\d:])(?P<hour>\d{{1,2}})(?::(?P<minute>\d{{2}}))?\s*(?P<half>[ap]\.?m\b\.?)
     | (?<![\d:])(?P<clock>\d{{1,2}}:\d{{2}})(?!\d)
     | (?:(?P<currency>us\$|[$\u20ac\u00a3]|\b(?:usd|eur|gbp|chf)\b)\s?)?
@@ -65,14 +66,14 @@ _HINT_WORDS = frozenset(
     for after in ("", ",", ".", ":", ";", "!", "?", ")")
 )
 _AT_LEAST = re.compile(
-    r"(?:at least|minimum(?: of)?|more than|over|above|exceed(?:s|ing)?|no less than|not less than|starting at|from|after"
-    r"|mindestens|mehr als|\u00fcber|nach|au moins|plus de|apr\u00e8s)\s+(?:the\s+)?$",
+    r"(?:at least|minimum(?: of)?|more than|over|above|exceed(?:s|ing)?|not? less than|starting at|from|after"
+    r"|mindestens|mehr als|über|nach|au moins|plus de|après)\s+(?:the\s+)?$",
     re.IGNORECASE,
 )
 _AT_MOST = re.compile(
-    r"(?:at most|maximum(?: of)?|up to|less than|fewer than|under|below|within|no(?:t)? more than|no(?:t)? later than"
-    r"|not exceed(?:ing)?|before|until|by|h\u00f6chstens|bis zu|innerhalb von|binnen|weniger als|au plus|moins de|jusqu'\u00e0)"
-    r"\s+(?:the\s+)?$",
+    r"(?:at most|maximum(?: of)?|up to|(?<!no )(?<!not )less than|fewer than|under|below|within|not? more than"
+    r"|not? later than|not exceed(?:ing)?|before|until|by|höchstens|bis zu|innerhalb von|binnen|weniger als|au plus"
+    r"|moins de|jusqu'à)\s+(?:the\s+)?$",
     re.IGNORECASE,
 )
 _OR_MORE = re.compile(r"\s*(?:or (?:more|longer|above|higher)|and (?:above|more)|oder mehr)\b", re.IGNORECASE)
@@ -90,7 +91,8 @@ def find_figures(text: str) -> tuple[Found, ...]:
     found = [one for match in _FIGURE.finditer(text) if (one := _read(match, text)) is not None]
     for position in range(len(found) - 1, 0, -1):
         before, after = found[position - 1], found[position]
-        if not before.figure.unit and after.figure.unit and _RANGE.fullmatch(text, before.end, after.start):
+        measured = after.figure.unit not in ("", "date", "id")
+        if not before.figure.unit and measured and _RANGE.fullmatch(text, before.end, after.start):
             ranged = Figure(before.figure.value, after.figure.unit, before.figure.bound)
             found[position - 1] = Found(before.start, before.end, ranged)
     return tuple(found)

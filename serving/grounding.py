@@ -1,4 +1,4 @@
-"""Whether an answer's sentences are held by the evidence, and where: citations that are true, and what nothing holds."""
+"""Whether the evidence holds an answer's sentences, and where: citations that are true, and what nothing holds."""
 
 import hashlib
 import re

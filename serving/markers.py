@@ -54,18 +54,19 @@ class MarkerFilter:
     fed is held back; `flush` gives what is left once the stream is over. `removed` counts the numbers taken out.
     """
 
-    __slots__ = ("_bracket", "_gap", "_space", "_valid", "removed")
+    __slots__ = ("_bracket", "_gap", "_nested", "_space", "_valid", "removed")
 
     def __init__(self, valid: Container[int]) -> None:
         self._valid = valid
         self._space = ""  # a space held back, because a marker to be removed might follow it
         self._gap = False  # that space stood before a removed marker: it goes too unless a word follows directly
         self._bracket = ""
+        self._nested = False  # an unfinished bracket has been passed on right before: the next must not complete it
         self.removed = 0
 
     def feed(self, text: str) -> str:
         """What of the stream can be passed on now."""
-        if not (self._space or self._bracket or "[" in text or text.endswith(" ")):
+        if not (self._space or self._bracket or self._nested or "[" in text or text.endswith(" ")):
             return text
         return "".join(map(self._step, text))
 
@@ -81,6 +82,7 @@ class MarkerFilter:
         if character == "[":
             self._bracket = character
             return ""
+        self._nested = self._nested and character in _INSIDE
         if character == " ":
             held = "" if self._gap else self._space
             self._space, self._gap = character, False
@@ -95,6 +97,7 @@ class MarkerFilter:
         if character in _INSIDE and len(self._bracket) < _LONGEST:
             self._bracket += character
             return ""
+        self._nested = character == "["
         return self._give_up_bracket() + self._step(character)
 
     def _close(self) -> str:
@@ -109,6 +112,8 @@ class MarkerFilter:
         self._bracket = f"[{', '.join(map(str, kept))}]" if kept else ""
         if kept:
             return self._give_up_bracket()
+        if self._nested:
+            return self._take_space() + "?"
         self._gap = bool(self._space)
         return ""
 

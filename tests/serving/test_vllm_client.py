@@ -20,7 +20,8 @@ from serving.errors import (
 )
 from serving.generator import Finish, GenerationRequest, Message, Piece, Sampling, Text
 from serving.scripted_server import Behaviour, Mode, scripted_app
-from serving.vllm_client import LONGEST_LINE, Lines, Timeouts, VllmGenerator
+from serving.vllm_client import Timeouts, VllmGenerator
+from serving.vllm_wire import LONGEST_LINE, Lines
 
 MODEL = "scripted"
 PATIENT = Timeouts(connect=2, first_piece=5, between_pieces=5, total=10)

@@ -1,0 +1,496 @@
+"""Hand-written answers to judge: passages of an invented company, and sentences that they hold or do not hold.
+
+The first set was written with the check, the other two before they were first run against it.
+"""
+
+from dataclasses import dataclass
+
+from serving.prompt import Evidence
+
+
+def evidence(marker: int, title: str, text: str, heading: tuple[str, ...] = (), start: int = 0) -> Evidence:
+    document = f"doc-{marker}.md"
+    return Evidence(marker, document, "sha256:0", title, document, heading, None, start, start + len(text), text)
+
+
+PASSAGES = (
+    evidence(
+        1,
+        "Refund policy",
+        "Enterprise customers may request a refund within 45 days of purchase. Standard customers have 14 days. "
+        "Refunds are paid to the original payment method within 10 business days after approval. "
+        "Gift cards are not refundable.",
+        ("Refunds", "Deadlines"),
+        start=412,
+    ),
+    evidence(
+        2,
+        "Travel policy",
+        "Travel above 500 EUR must be approved by the line manager before booking. Flights under six hours are booked "
+        "in economy class. Employees may work from another EU country for up to 30 days a year. "
+        "Alcohol is not reimbursed. Meals are reimbursed up to 40 EUR a day in Germany and 60 EUR in Switzerland.",
+        ("Travel", "Approval"),
+        start=1000,
+    ),
+    evidence(
+        3,
+        "Incident runbook",
+        "A SEV-1 incident must be acknowledged within 15 minutes. The incident commander informs the legal team when "
+        "customer data is affected. Mira Novak leads the on-call rota; Jonas Weber is her deputy. "
+        "Backups run daily at 02:00 and are kept for 90 days. Do not restart the billing database without a snapshot.",
+        ("Incidents",),
+    ),
+    evidence(
+        4,
+        "Support plans",
+        "| Plan | Response time (hours) | Price per month (EUR) |\n|---|---|---|\n| Basic | 24 | 20 |\n"
+        "| Pro | 4 | 100 |\n| Premium | 1 | 450 |\n\nPremium support is available on weekends. "
+        "Basic support is available on workdays only.",
+        ("Plans",),
+    ),
+    evidence(
+        5,
+        "Security handbook",
+        "Passwords must have at least 14 characters. They are changed only after an incident. Laptops are encrypted "
+        "with FileVault. Sharing passwords is prohibited. The VPN uses WireGuard since 1 March 2026. "
+        "Contractors get access for 6 months and lose it automatically.",
+        ("Security", "Passwords"),
+    ),
+    evidence(
+        6,
+        "Vacation",
+        "Full-time employees have 28 days of vacation a year. Vacation that is not taken expires on 31 March of the "
+        "following year. To take vacation:\n- Ask your team lead at least two weeks ahead.\n"
+        "- Enter the days in the HR portal.\n- Name a deputy.\n\nParental leave can last up to 36 months.",
+        ("Leave",),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One sentence as the whole answer; `held` by the passage with that marker, or 0 for not at all."""
+
+    question: str
+    answer: str
+    held: int
+    why: str = ""
+
+
+REFUND = "How long do enterprise customers have to ask for a refund?"
+TRAVEL = "Who has to approve my trip?"
+INCIDENT = "What happens in a SEV-1 incident?"
+PLAN = "How fast is the Pro plan?"
+SECURITY = "What are the rules for passwords?"
+VACATION = "How much vacation do I get?"
+
+SUPPORTED = (
+    Case(REFUND, "Enterprise customers may request a refund within 45 days of purchase.", 1),
+    Case(REFUND, "Enterprise customers have 45 days to request a refund.", 1),
+    Case(REFUND, "45 days.", 1),
+    Case(REFUND, "They have 45 days from the purchase.", 1),
+    Case(REFUND, "Enterprise customers can ask for a refund within forty-five days of purchase.", 1),
+    Case("How long do standard customers have?", "Standard customers have 14 days.", 1),
+    Case("How are refunds paid?", "Refunds are paid to the original payment method within 10 business days.", 1),
+    Case("How are refunds paid?", "After approval, refunds are paid within 10 working days.", 1),
+    Case("Can I return a gift card?", "Gift cards are not refundable.", 1),
+    Case("Can I return a gift card?", "No, gift cards can't be refunded.", 1),
+    Case(TRAVEL, "Travel above 500 EUR must be approved by the line manager before booking.", 2),
+    Case(TRAVEL, "The line manager must approve travel above 500 EUR.", 2),
+    Case(TRAVEL, "Travel over €500 has to be approved by your line manager.", 2),
+    Case("Which class do I fly?", "Flights under 6 hours are booked in economy class.", 2),
+    Case("Can I work abroad?", "You may work from another EU country for up to 30 days a year.", 2),
+    Case("Can I work abroad?", "Yes. Employees may work from another EU country for up to 30 days a year.", 2),
+    Case("What about drinks?", "Alcohol is not reimbursed.", 2),
+    Case("How much for meals?", "Meals are reimbursed up to 60 EUR a day in Switzerland.", 2),
+    Case("How much for meals?", "In Germany, meals are reimbursed up to 40 EUR a day.", 2),
+    Case(INCIDENT, "It must be acknowledged within 15 minutes.", 3),
+    Case(INCIDENT, "A SEV-1 incident has to be acknowledged within fifteen minutes.", 3),
+    Case("Who informs legal?", "The incident commander informs the legal team when customer data is affected.", 3),
+    Case("Who runs on-call?", "Mira Novak leads the on-call rota.", 3),
+    Case("Who runs on-call?", "The on-call rota is led by Mira Novak, and Jonas Weber is her deputy.", 3),
+    Case("When do backups run?", "Backups run daily at 2 am.", 3),
+    Case("How long are backups kept?", "Backups are kept for 90 days.", 3),
+    Case("Can I restart billing?", "Do not restart the billing database without a snapshot.", 3),
+    Case("Can I restart billing?", "No, you should not restart the billing database without a snapshot.", 3),
+    Case(PLAN, "The Pro plan has a response time of 4 hours.", 4),
+    Case(PLAN, "Pro has a response time of 4 hours and a price of 100 EUR per month.", 4),
+    Case("What does Premium cost?", "Premium has a price of 450 EUR per month.", 4),
+    Case("Is there weekend support?", "Premium support is available on weekends.", 4),
+    Case(SECURITY, "Passwords must have at least 14 characters.", 5),
+    Case(SECURITY, "A password needs at least 14 characters.", 5),
+    Case(SECURITY, "Sharing passwords is prohibited.", 5),
+    Case(SECURITY, "Passwords must not be shared.", 5),
+    Case("Which VPN do we use?", "The VPN uses WireGuard.", 5),
+    Case("Since when do we use WireGuard?", "The VPN uses WireGuard since March 2026.", 5),
+    Case("Since when do we use WireGuard?", "The VPN uses WireGuard since 2026-03-01.", 5),
+    Case("How are laptops protected?", "Laptops are encrypted with FileVault.", 5),
+    Case("How long does a contractor have access?", "Contractors get access for six months.", 5),
+    Case(VACATION, "Full-time employees have 28 days of vacation a year.", 6),
+    Case(VACATION, "You have 28 vacation days per year as a full-time employee.", 6),
+    Case("When does vacation expire?", "Vacation that is not taken expires on March 31 of the following year.", 6),
+    Case("How do I take vacation?", "Ask your team lead at least two weeks ahead.", 6),
+    Case("How do I take vacation?", "Enter the days in the HR portal and name a deputy.", 6),
+    Case("How long is parental leave?", "Parental leave can last up to 36 months.", 6),
+    Case("How long is parental leave?", "- **Parental leave** can last up to 36 months", 6),
+    Case("Do enterprise customers get refunds?", "Enterprise customers may request a refund within 45 days.", 1),
+    Case("Is alcohol reimbursed?", "Alcohol is not reimbursed.", 2),
+)
+
+WRONG = (
+    Case(REFUND, "Enterprise customers may request a refund within 60 days of purchase.", 0, "number"),
+    Case(REFUND, "Enterprise customers may request a refund within 14 days of purchase.", 0, "number of the others"),
+    Case(REFUND, "Enterprise customers may request a refund within 45 hours of purchase.", 0, "unit"),
+    Case(REFUND, "Enterprise customers may request a refund within 45 business days of purchase.", 0, "unit"),
+    Case(REFUND, "Enterprise customers may not request a refund within 45 days of purchase.", 0, "negation"),
+    Case(REFUND, "Standard customers may request a refund within 45 days of purchase.", 0, "who"),
+    Case(REFUND, "Enterprise customers have 14 days.", 0, "mixed"),
+    Case(REFUND, "Standard customers have 45 days.", 0, "mixed"),
+    Case(REFUND, "Enterprise customers must request a refund within 45 days of purchase.", 0, "obligation"),
+    Case(REFUND, "Enterprise customers may request a refund after 45 days of purchase.", 0, "bound"),
+    Case(REFUND, "Enterprise customers ask for a refund.", 0, "only repeats the question"),
+    Case(REFUND, "Enterprise customers have to ask for a refund.", 0, "only repeats the question"),
+    Case(
+        REFUND,
+        "Enterprise customers may request a refund within 45 days of purchase, and shipping is free of charge.",
+        0,
+        "clause",
+    ),
+    Case(REFUND, "Enterprise customers may request a refund within 45 days by phone or fax.", 0, "clause"),
+    Case("How are refunds paid?", "Refunds are paid in cash within 10 business days after approval.", 0, "what"),
+    Case("How are refunds paid?", "Refunds are paid within 10 days after approval.", 0, "unit"),
+    Case("How are refunds paid?", "Refunds are paid within 10 weeks after approval.", 0, "unit"),
+    Case("How are refunds paid?", "Refunds are paid within 10 business days before approval.", 0, "opposite"),
+    Case("Can I return a gift card?", "Gift cards are refundable.", 0, "negation"),
+    Case("Can I return a gift card?", "Yes, gift cards are refundable within 45 days.", 0, "negation, merged"),
+    Case(TRAVEL, "Travel above 500 EUR must be approved by the finance director before booking.", 0, "who"),
+    Case(TRAVEL, "Travel above 500 USD must be approved by the line manager before booking.", 0, "unit"),
+    Case(TRAVEL, "Travel above 5,000 EUR must be approved by the line manager before booking.", 0, "number"),
+    Case(TRAVEL, "Travel below 500 EUR must be approved by the line manager before booking.", 0, "bound"),
+    Case(TRAVEL, "Travel above 500 EUR must be approved by the line manager after booking.", 0, "opposite"),
+    Case(TRAVEL, "Travel above 500 EUR need not be approved by the line manager.", 0, "negation"),
+    Case("Which class do I fly?", "Flights under six hours are booked in business class.", 0, "what"),
+    Case("Which class do I fly?", "Flights over six hours are booked in economy class.", 0, "bound"),
+    Case("Can I work abroad?", "Employees may work from another EU country for up to 90 days a year.", 0, "number"),
+    Case("Can I work abroad?", "Employees may work from any country in Asia for up to 30 days a year.", 0, "where"),
+    Case("Can I work abroad?", "Employees must work from another EU country for 30 days a year.", 0, "obligation"),
+    Case("What about drinks?", "Alcohol is reimbursed.", 0, "negation"),
+    Case("What about drinks?", "Alcohol is reimbursed up to 40 EUR a day.", 0, "merged"),
+    Case("How much for meals?", "Meals are reimbursed up to 60 EUR a day in Germany.", 0, "mixed"),
+    Case("How much for meals?", "Meals are reimbursed up to 40 EUR a day in France.", 0, "name"),
+    Case("How much for meals?", "Meals are reimbursed up to 40 EUR a week in Germany.", 0, "opposite"),
+    Case(INCIDENT, "A SEV-2 incident must be acknowledged within 15 minutes.", 0, "identifier"),
+    Case(INCIDENT, "A SEV-1 incident must be acknowledged within 15 hours.", 0, "unit"),
+    Case(INCIDENT, "A SEV-1 incident must be acknowledged within 15 minutes by the sales team.", 0, "clause"),
+    Case("Who informs legal?", "The incident commander informs the press when customer data is affected.", 0, "who"),
+    Case(
+        "Who informs legal?",
+        "The incident commander informs the finance team when customer data is affected.",
+        0,
+        "who",
+    ),
+    Case("Who runs on-call?", "Jonas Weber leads the on-call rota.", 0, "name"),
+    Case("Who runs on-call?", "Petra Klein leads the on-call rota.", 0, "name"),
+    Case("When do backups run?", "Backups run daily at 2 pm.", 0, "time"),
+    Case("When do backups run?", "Backups run weekly at 02:00.", 0, "opposite"),
+    Case("How long are backups kept?", "Backups are kept for 90 months.", 0, "unit"),
+    Case("Can I restart billing?", "Restart the billing database without a snapshot.", 0, "negation"),
+    Case("Can I restart billing?", "You can restart the billing database.", 0, "negation"),
+    Case(PLAN, "The Pro plan has a response time of 24 hours.", 0, "row"),
+    Case(PLAN, "The Pro plan has a response time of 4 days.", 0, "unit"),
+    Case("What does Premium cost?", "Premium has a price of 100 EUR per month.", 0, "row"),
+    Case("What does Premium cost?", "Premium has a price of 450 EUR per year.", 0, "opposite"),
+    Case("Is there weekend support?", "Basic support is available on weekends.", 0, "mixed"),
+    Case(SECURITY, "Passwords must have at most 14 characters.", 0, "bound"),
+    Case(SECURITY, "Passwords must have at least 14 letters and 3 symbols.", 0, "number"),
+    Case(SECURITY, "Sharing passwords is allowed.", 0, "opposite"),
+    Case(SECURITY, "Passwords may be shared.", 0, "negation"),
+    Case(SECURITY, "Passwords are changed every 90 days.", 0, "merged"),
+    Case("Which VPN do we use?", "The VPN uses OpenVPN.", 0, "name"),
+    Case("Since when do we use WireGuard?", "The VPN uses WireGuard since 1 May 2026.", 0, "date"),
+    Case("Since when do we use WireGuard?", "The VPN uses WireGuard since 2025.", 0, "date"),
+    Case("How are laptops protected?", "Laptops are unencrypted.", 0, "prefix"),
+    Case("How are laptops protected?", "Laptops are encrypted with BitLocker.", 0, "name"),
+    Case("How long does a contractor have access?", "Employees get access for 6 months.", 0, "who"),
+    Case(
+        "How long does a contractor have access?", "Contractors get access for 6 months and a free laptop.", 0, "clause"
+    ),
+    Case(VACATION, "Full-time employees have 30 days of vacation a year.", 0, "number"),
+    Case(VACATION, "Part-time employees have 28 days of vacation a year.", 0, "who"),
+    Case(
+        "When does vacation expire?", "Vacation that is not taken expires on 31 May of the following year.", 0, "date"
+    ),
+    Case("When does vacation expire?", "Vacation that is not taken never expires.", 0, "opposite"),
+    Case("How do I take vacation?", "Ask your team lead at least two months ahead.", 0, "unit"),
+    Case("How long is parental leave?", "Parental leave must last 36 months.", 0, "obligation"),
+    Case(
+        "How long is parental leave?",
+        "Parental leave can last up to 36 months and is fully paid by the state.",
+        0,
+        "clause",
+    ),
+    Case("Who is the chief executive?", "The chief executive is John Smith.", 0, "invented"),
+    Case("What is the weather?", "The weather is sunny and warm today.", 0, "invented"),
+    Case("Is alcohol reimbursed?", "Yes.", 0, "a bare side"),
+)
+
+SECOND = (
+    evidence(
+        1,
+        "Returns and warranty",
+        "Hardware can be returned within 30 days if the packaging is unopened. A restocking fee of 15 % "
+        "applies to opened boxes. The warranty covers manufacturing defects for two years; batteries are "
+        "covered for six months. Damage caused by liquids is excluded from the warranty.",
+        ("Returns",),
+    ),
+    evidence(
+        2,
+        "Release notes 4.2",
+        "Version 4.2 adds single sign-on with Okta. The export to CSV is twice as fast as in 4.1. Support "
+        "for Internet Explorer ends on 30 June 2026. The default session length is now eight hours instead "
+        "of twelve. Administrators can disable password login for their workspace.",
+        ("4.2",),
+    ),
+    evidence(
+        3,
+        "Data processing agreement",
+        "The processor notifies the controller of a personal data breach within 72 hours. Sub-processors are "
+        "listed in Annex B. Data is stored in Frankfurt and Dublin. The agreement may be terminated by "
+        "either party with three months' notice. On termination, all personal data is deleted within 60 days "
+        "unless the law requires otherwise.",
+        ("DPA", "Duties"),
+    ),
+    evidence(
+        4,
+        "Onboarding",
+        "New hires receive a laptop on their first day. Access to production is granted after the security "
+        "training, which takes about three hours. Ask Lena Hoffmann in IT for a badge. Every new hire has a "
+        "buddy for the first 60 days. The canteen opens at 11:30 and closes at 14:00.",
+        ("First week",),
+    ),
+    evidence(
+        5,
+        "Preisliste",
+        "Der Standardtarif kostet 29 € pro Monat und umfasst fünf Nutzer. Zusätzliche Nutzer kosten jeweils "
+        "4,50 €. Die Kündigungsfrist beträgt drei Monate zum Quartalsende. Eine Rückerstattung ist nicht "
+        "möglich.",
+        ("Tarife",),
+    ),
+)
+
+SECOND_SUPPORTED = (
+    Case("How long can I return hardware?", "You can return hardware within 30 days if the packaging is unopened.", 1),
+    Case(
+        "How long can I return hardware?",
+        "Hardware can be returned within 30 days, provided the packaging is unopened.",
+        1,
+    ),
+    Case("Is there a fee?", "Yes, a restocking fee of 15% applies to opened boxes.", 1),
+    Case("How long is the warranty?", "The warranty covers manufacturing defects for 2 years.", 1),
+    Case("How long are batteries covered?", "Batteries are covered for six months.", 1),
+    Case("Is water damage covered?", "Damage caused by liquids is excluded from the warranty.", 1),
+    Case("Is water damage covered?", "No, damage caused by liquids is not covered by the warranty.", 1),
+    Case("What is new in 4.2?", "Version 4.2 adds single sign-on with Okta.", 2),
+    Case("When does IE support end?", "Support for Internet Explorer ends on June 30, 2026.", 2),
+    Case("How long is a session?", "The default session length is eight hours.", 2),
+    Case("Can I disable passwords?", "Administrators can disable password login for their workspace.", 2),
+    Case("How fast is the export?", "The CSV export is twice as fast as in 4.1.", 2),
+    Case(
+        "When are breaches reported?",
+        "The processor notifies the controller within 72 hours of a personal data breach.",
+        3,
+    ),
+    Case("Where is data stored?", "Data is stored in Frankfurt and Dublin.", 3),
+    Case("How can the agreement end?", "Either party may terminate the agreement with three months' notice.", 3),
+    Case(
+        "What happens to data at the end?",
+        "All personal data is deleted within 60 days unless the law requires otherwise.",
+        3,
+    ),
+    Case("When do I get my laptop?", "You receive a laptop on your first day.", 4),
+    Case("Who gives me a badge?", "Ask Lena Hoffmann in IT for a badge.", 4),
+    Case("When does the canteen open?", "The canteen opens at 11:30 am.", 4),
+    Case("When do I get access to production?", "Access to production is granted after the security training.", 4),
+    Case("Was kostet der Standardtarif?", "Der Standardtarif kostet 29 Euro pro Monat.", 5),
+    Case("Wie lange ist die Kündigungsfrist?", "Die Kündigungsfrist beträgt 3 Monate zum Quartalsende.", 5),
+)
+
+SECOND_WRONG = (
+    Case("How long can I return hardware?", "Hardware can be returned within 30 days if the packaging is opened.", 0),
+    Case("How long can I return hardware?", "Software can be returned within 30 days if the packaging is unopened.", 0),
+    Case("Is there a fee?", "A restocking fee of 15 % applies to unopened boxes.", 0),
+    Case("Is there a fee?", "A restocking fee of 15 EUR applies to opened boxes.", 0),
+    Case("How long is the warranty?", "The warranty covers manufacturing defects for six months.", 0),
+    Case("How long are batteries covered?", "Batteries are covered for two years.", 0),
+    Case("How long are batteries covered?", "Batteries are excluded from the warranty.", 0),
+    Case("Is water damage covered?", "Damage caused by liquids is covered by the warranty.", 0),
+    Case("What is new in 4.2?", "Version 4.1 adds single sign-on with Okta.", 0),
+    Case("What is new in 4.2?", "Version 4.2 adds single sign-on with Google.", 0),
+    Case("What is new in 4.2?", "Version 4.2 removes single sign-on with Okta.", 0),
+    Case("When does IE support end?", "Support for Internet Explorer ends on 30 July 2026.", 0),
+    Case("When does IE support end?", "Support for Internet Explorer starts on 30 June 2026.", 0),
+    Case("When does IE support end?", "Support for Firefox ends on 30 June 2026.", 0),
+    Case("How long is a session?", "The default session length is twelve hours.", 0),
+    Case("Can I disable passwords?", "Users can disable password login for their workspace.", 0),
+    Case("Can I disable passwords?", "Administrators can enable password login for their workspace.", 0),
+    Case("Can I disable passwords?", "Administrators cannot disable password login for their workspace.", 0),
+    Case(
+        "When are breaches reported?",
+        "The controller notifies the processor of a personal data breach within 72 hours.",
+        0,
+    ),
+    Case(
+        "When are breaches reported?",
+        "The processor notifies the controller of a personal data breach within 24 hours.",
+        0,
+    ),
+    Case(
+        "When are breaches reported?", "The processor notifies the police of a personal data breach within 72 hours.", 0
+    ),
+    Case("Where is data stored?", "Data is stored in Frankfurt and London.", 0),
+    Case("Where is data stored?", "Data is stored outside Frankfurt and Dublin.", 0),
+    Case(
+        "How can the agreement end?",
+        "The agreement may only be terminated by the controller with three months' notice.",
+        0,
+    ),
+    Case("How can the agreement end?", "The agreement may be terminated by either party with three weeks' notice.", 0),
+    Case(
+        "What happens to data at the end?",
+        "All personal data is kept for 60 days unless the law requires otherwise.",
+        0,
+    ),
+    Case("What happens to data at the end?", "On termination, all personal data is deleted within 72 hours.", 0),
+    Case("When do I get my laptop?", "New hires receive a phone on their first day.", 0),
+    Case("When do I get my laptop?", "New hires receive a laptop on their last day.", 0),
+    Case("Who gives me a badge?", "Ask Lena Hoffmann in HR for a badge.", 0),
+    Case("Who gives me a badge?", "Ask Mark Hoffmann in IT for a badge.", 0),
+    Case("When does the canteen open?", "The canteen opens at 14:00.", 0),
+    Case("When do I get access to production?", "Access to production is granted before the security training.", 0),
+    Case("When do I get access to production?", "Access to production is granted after three hours.", 0),
+    Case("Was kostet der Standardtarif?", "Der Standardtarif kostet 39 € pro Monat.", 0),
+    Case("Was kostet der Standardtarif?", "Der Standardtarif kostet 29 € pro Jahr.", 0),
+    Case("Ist eine Rückerstattung möglich?", "Eine Rückerstattung ist möglich.", 0),
+    Case("Wie lange ist die Kündigungsfrist?", "Die Kündigungsfrist beträgt drei Wochen zum Quartalsende.", 0),
+)
+
+THIRD = (
+    evidence(
+        1,
+        "Office rules",
+        "Dogs are welcome in the Berlin office on Fridays, if all colleagues in the room agree. Visitors "
+        "sign in at the reception and wear a badge. The last person to leave switches on the alarm. Smoking "
+        "is only permitted on the roof terrace. Meeting rooms can be booked for at most two hours.",
+        ("Office",),
+    ),
+    evidence(
+        2,
+        "Expense guide",
+        "Receipts are submitted in Ledgerly before the 5th of the following month. Expenses without a "
+        "receipt are paid only up to 25 EUR. Hotel rates above 180 EUR a night require the approval of the "
+        "department head. Mileage is paid at 0.30 EUR per kilometre. The finance team pays approved claims "
+        "every Thursday.",
+        ("Expenses",),
+    ),
+    evidence(
+        3,
+        "Service agreement with Corvid Ltd",
+        "Corvid guarantees an availability of 99.9 % per calendar month. If availability falls below 99 %, "
+        "the customer receives a credit of 10 % of the monthly fee. Planned maintenance takes place on "
+        "Sundays between 02:00 and 06:00 and does not count as downtime. The contract runs until 31 December "
+        "2027 and is renewed for one year unless it is cancelled six months in advance.",
+        ("SLA",),
+    ),
+    evidence(
+        4,
+        "Database runbook",
+        "Before a failover, stop the write traffic and wait until the replica has caught up. Run promote.sh "
+        "on the replica, never on the primary. A failover usually takes four minutes. Afterwards, tell the "
+        "#platform channel and open a ticket with label DB-FAILOVER.",
+        ("Failover",),
+    ),
+)
+
+THIRD_SUPPORTED = (
+    Case(
+        "When can I bring my dog?",
+        "You can bring your dog to the Berlin office on Fridays if all colleagues in the room agree.",
+        1,
+    ),
+    Case("When can I bring my dog?", "Dogs are welcome in the Berlin office on Fridays.", 1),
+    Case("Where can I smoke?", "Smoking is only permitted on the roof terrace.", 1),
+    Case("Where can I smoke?", "You may smoke only on the roof terrace.", 1),
+    Case("How long can I book a room?", "Meeting rooms can be booked for up to 2 hours.", 1),
+    Case("What do visitors do?", "Visitors have to sign in at the reception and wear a badge.", 1),
+    Case(
+        "When do I submit receipts?", "Receipts must be submitted in Ledgerly before the 5th of the following month.", 2
+    ),
+    Case("What without receipt?", "Expenses without a receipt are paid only up to 25 EUR.", 2),
+    Case("Which hotels need approval?", "Hotel rates above €180 per night require approval by the department head.", 2),
+    Case("What is the mileage rate?", "Mileage is reimbursed at 0.30 EUR per kilometre.", 2),
+    Case("When are claims paid?", "Approved claims are paid by the finance team every Thursday.", 2),
+    Case("What availability does Corvid guarantee?", "Corvid guarantees 99.9% availability per calendar month.", 3),
+    Case(
+        "What credit do I get?",
+        "The customer receives a credit of 10 % of the monthly fee if availability falls below 99 %.",
+        3,
+    ),
+    Case("When is maintenance?", "Planned maintenance takes place on Sundays between 2 am and 6 am.", 3),
+    Case("When does the contract end?", "The contract runs until December 31, 2027.", 3),
+    Case("How do I fail over?", "Stop the write traffic and wait until the replica has caught up.", 4),
+    Case("How do I fail over?", "Run promote.sh on the replica, never on the primary.", 4),
+    Case("How long does it take?", "A failover usually takes four minutes.", 4),
+    Case("Whom do I tell?", "Tell the #platform channel and open a ticket with label DB-FAILOVER.", 4),
+)
+
+THIRD_WRONG = (
+    Case("When can I bring my dog?", "Dogs are welcome in the Munich office on Fridays.", 0),
+    Case("When can I bring my dog?", "Dogs are welcome in the Berlin office on Mondays.", 0),
+    Case("When can I bring my dog?", "Cats are welcome in the Berlin office on Fridays.", 0),
+    Case("When can I bring my dog?", "Dogs are not welcome in the Berlin office on Fridays.", 0),
+    Case("Where can I smoke?", "Smoking is permitted in the meeting rooms.", 0),
+    Case("Where can I smoke?", "Smoking is not permitted on the roof terrace.", 0),
+    Case("How long can I book a room?", "Meeting rooms can be booked for at least two hours.", 0),
+    Case("What do visitors do?", "Visitors sign in at the reception and receive a gift card from the host.", 0),
+    Case("When do I submit receipts?", "Receipts are submitted in Ledgerly after the 5th of the following month.", 0),
+    Case(
+        "When do I submit receipts?", "Receipts are submitted in Quickbooks before the 5th of the following month.", 0
+    ),
+    Case("When do I submit receipts?", "Receipts are submitted in Ledgerly before the 5th of the previous month.", 0),
+    Case("What without receipt?", "Expenses without a receipt are paid up to 180 EUR.", 0),
+    Case("What without receipt?", "Expenses with a receipt are paid only up to 25 EUR.", 0),
+    Case(
+        "Which hotels need approval?", "Hotel rates above 180 EUR a night require the approval of the finance team.", 0
+    ),
+    Case(
+        "Which hotels need approval?",
+        "Hotel rates below 180 EUR a night require the approval of the department head.",
+        0,
+    ),
+    Case("What is the mileage rate?", "Mileage is paid at 0.30 EUR per mile.", 0),
+    Case("What is the mileage rate?", "Mileage is paid at 0.03 EUR per kilometre.", 0),
+    Case("When are claims paid?", "The finance team rejects approved claims every Thursday.", 0),
+    Case(
+        "What availability does Corvid guarantee?", "Corvid guarantees an availability of 99 % per calendar month.", 0
+    ),
+    Case(
+        "What availability does Corvid guarantee?", "Corvid guarantees an availability of 99.9 % per calendar year.", 0
+    ),
+    Case("What credit do I get?", "The customer receives a credit of 10 % of the annual fee.", 0),
+    Case(
+        "What credit do I get?",
+        "If availability falls below 99 %, Corvid receives a credit of 10 % of the monthly fee.",
+        0,
+    ),
+    Case("When is maintenance?", "Planned maintenance takes place on Saturdays between 02:00 and 06:00.", 0),
+    Case("When is maintenance?", "Planned maintenance counts as downtime.", 0),
+    Case("When does the contract end?", "The contract runs until 31 December 2026.", 0),
+    Case("When does the contract end?", "The contract ends automatically and is not renewed.", 0),
+    Case("How do I fail over?", "Run promote.sh on the primary.", 0),
+    Case("How do I fail over?", "Run promote.sh on the primary, never on the replica.", 0),
+    Case("How do I fail over?", "Run demote.sh on the replica.", 0),
+    Case("How long does it take?", "A failover usually takes forty minutes.", 0),
+    Case("How do I fail over?", "After a failover, stop the write traffic.", 0),
+    Case("Whom do I tell?", "Tell the #security channel and open a ticket with label DB-FAILOVER.", 0),
+    Case("Whom do I tell?", "Call the chief executive and the press office at once.", 0),
+)

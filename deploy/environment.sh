@@ -72,7 +72,8 @@ install_torch() {
     if install_lock torch-cpu.lock 2>/dev/null; then
         say "PyTorch is its CPU build"
     else
-        say "PyTorch's CPU build is not offered here: taking the one with CUDA, 3 GB more (README.md says how to avoid it)"
+        say "PyTorch's CPU build is not offered here: taking the one with CUDA, 4 GB more (README.md says how to avoid it)"
+        check_space 16
     fi
 }
 

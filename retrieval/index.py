@@ -59,7 +59,8 @@ class Rerank(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class IndexRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All that decides what is found. `candidates` is per leg, `passages` how many go on to the model.
 
-    `abstain_below` is a cosine: when no permitted passage reaches it the question is not answered.
+    When no passage's confidence reaches `abstain_below` the question is not answered; confidence is the passage's cosine,
+    blended by `abstain_coverage` (0 to 1) with the share of the question's words that the passage holds.
     """
 
     label: str
@@ -72,6 +73,7 @@ class IndexRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     candidates: int
     passages: int
     abstain_below: float
+    abstain_coverage: float = 0.0
 
     @property
     def name(self) -> str:
@@ -98,7 +100,7 @@ def load_recipe(path: Path) -> IndexRecipe:
         recipe = msgspec.convert(yaml.safe_load(path.read_text("utf-8")), IndexRecipe)
     except FileNotFoundError as error:
         raise RecipeError(f"index version {path.stem!r} is not known: there is no recipe file {path.name!r}") from error
-    except (yaml.YAMLError, msgspec.ValidationError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, msgspec.ValidationError) as error:
         raise RecipeError(f"recipe {path.name!r} is not valid: {error}") from error
     if recipe.name != path.stem:
         raise RecipeError(
@@ -113,8 +115,8 @@ def read_manifest(directory: Path, recipe: IndexRecipe) -> IndexManifest:
         manifest = msgspec.json.decode((directory / MANIFEST_FILE).read_bytes(), type=IndexManifest)
     except FileNotFoundError as error:
         raise IndexNotSealed(f"index {recipe.name!r} is not built here: run `twinpin ingest DIR` first") from error
-    except msgspec.ValidationError as error:
-        raise RecipeError(f"the manifest of index {recipe.name!r} is not valid: {error}") from error
+    except msgspec.DecodeError as error:
+        raise RecipeError(f"the manifest of index {recipe.name!r} is not valid, ingest again: {error}") from error
     if manifest.recipe != recipe:
         raise RecipeError(f"index {recipe.name!r} was built by another recipe ({manifest.name!r}): build it again")
     return manifest

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from retrieval.acl import AccessFilter
 from retrieval.catalog import Catalog, Passage
 from retrieval.embed import Embedder
+from retrieval.errors import RerankerUnavailable
 from retrieval.fusion import Candidate, fuse
 from retrieval.index import IndexRecipe
 from retrieval.rerank import Reranker
@@ -30,7 +31,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """`confidence` is the best cosine among the passages, 0.0 where there are none. Timings are seconds per stage.
+    """`confidence` is that of the best passage, 0.0 where there are none. Timings are seconds per stage.
 
     `violations` counts chunks whose own access fields forbid the caller although the store returned them;
     `stale` counts chunks that the catalog dropped (changed, superseded, revoked or gone).
@@ -76,8 +77,22 @@ class Finder:
         found, degraded = await self._rerank(question, gathered.found, rerank_within)
         clock.lap("rerank")
         best = tuple(found[:limit])
-        confidence = max((one.cosine for one in best), default=0.0)
+        confidence = max((self._confidence(question, one) for one in best), default=0.0)
         return Findings(best, confidence, clock.laps, gathered.violations, gathered.stale, degraded)
+
+    def _confidence(self, question: str, found: Found) -> float:
+        """How much one passage looks like evidence: its cosine, blended with the share of the question's words it has.
+
+        Neither depends on what else the caller may see, so that one threshold serves everybody.
+        """
+        share = self._recipe.abstain_coverage
+        if not share:
+            return found.cosine
+        asked = set(self._sparse.query(question).indices)
+        passage = found.passage
+        held = self._sparse.document(" ".join((passage.title, *passage.ref.heading, passage.text))).indices
+        covered = len(asked.intersection(held)) / len(asked) if asked else 0.0
+        return (1 - share) * found.cosine + share * covered
 
     async def _gather(self, query: HybridQuery, access: AccessFilter, narrowing: Narrowing, wanted: int) -> "_Gathered":
         """Walk down the fused order until `wanted` passages passed every check.
@@ -113,13 +128,13 @@ class Finder:
         gathered.stale += len(page) - fetched.forbidden - len(passages)
 
     async def _rerank(self, question: str, found: list[Found], within: float) -> tuple[list[Found], bool]:
-        """Reorder while there is time; past the deadline the fused order stands, marked degraded."""
+        """Reorder while there is time; past the deadline, or without a reranker, the fused order stands, degraded."""
         if self._reranker is None or len(found) < 2:
             return found, False
         try:
             async with asyncio.timeout(within):
                 scores = await self._reranker.rerank(question, [one.passage.text for one in found])
-        except TimeoutError:
+        except (TimeoutError, RerankerUnavailable):
             return found, True
         scored = [replace(one, rerank=score) for one, score in zip(found, scores, strict=True)]
         return sorted(scored, key=lambda one: -(one.rerank or 0.0)), False

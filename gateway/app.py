@@ -26,16 +26,18 @@ from gateway.settings import Settings
 from retrieval.catalog import Catalog
 from retrieval.edge_store import EdgeStore
 from retrieval.embed import open_embedder
-from retrieval.errors import RecipeError
+from retrieval.errors import RecipeError, RetrievalError
 from retrieval.index import load_recipe, read_manifest
 from retrieval.search import Finder
 from retrieval.store import ChunkStore
+from serving.errors import ServingError
 from serving.manifest import load_manifest
 from serving.tokens import load_token_counter
 from serving.vllm_client import Timeouts, VllmGenerator
 from serving.weights import directory_name
 
 _log = structlog.get_logger()
+_NOT_JSON = "the body is not valid JSON"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +64,17 @@ def create_app(settings: Settings, opening: Opening | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with (opening or open_parts)(settings, metrics) as parts:
             app.state.parts = parts
+            metrics.in_flight.set_function(lambda: parts.limits.in_flight)
             yield
 
     app = FastAPI(title="Twinpin", lifespan=lifespan, docs_url=None, redoc_url=None)
     for routes in (answer, search, ops):
         app.include_router(routes.router)
-    app.add_exception_handler(errors.GatewayError, _render)
+    for expected in (errors.GatewayError, RetrievalError, ServingError):
+        app.add_exception_handler(expected, _render)
     app.add_exception_handler(RequestValidationError, _render_invalid)
     app.add_exception_handler(HTTPException, _render_http)
-    app.add_exception_handler(Exception, _render)
+    app.add_exception_handler(Exception, _render_unexpected)
     app.add_middleware(RequestEdge, metrics=metrics, max_body_bytes=settings.max_body_bytes)
     return app
 
@@ -143,21 +147,41 @@ async def _render(request: Request, error: Exception) -> Response:
     return JSONResponse(told.body(request_id), status_code=told.status, headers=headers)
 
 
+async def _render_unexpected(request: Request, error: Exception) -> Response:
+    """A fault of ours is rendered outside of all middleware, so that it needs its id here."""
+    response = await _render(request, error)
+    response.headers["x-request-id"] = request.state.request_id
+    return response
+
+
 async def _render_invalid(request: Request, error: Exception) -> Response:
     """Name the first field at fault; the value is not repeated."""
     first = cast("RequestValidationError", error).errors()[0]
-    field = ".".join(str(part) for part in first["loc"] if part != "body") or None
-    message = (
-        "the body is not valid JSON" if first["type"] == "json_invalid" else first["msg"].removeprefix("Value error, ")
-    )
+    if first["type"] == "json_invalid":
+        return await _render(request, errors.Invalid(_NOT_JSON))
+    field = ".".join(str(part) for part in first["loc"] if part != "body" and not _is_type(part)) or None
+    message = first["msg"].removeprefix("Value error, ")
     return await _render(request, errors.Invalid(f"{field}: {message}" if field else message, param=field))
 
 
+def _is_type(part: object) -> bool:
+    """Where a field may have one of several types, its location names the type that was tried."""
+    return isinstance(part, str) and (part in ("str", "constrained-str") or part.startswith("list["))
+
+
 async def _render_http(request: Request, error: Exception) -> Response:
-    """What the router and the body limit refuse."""
+    """What the router, the reading of the body and its limit refuse."""
     refused = cast("HTTPException", error)
-    refusals = {404: errors.NotFound, 405: errors.MethodNotAllowed, 413: errors.TooLarge}
-    told = refusals.get(refused.status_code, errors.Invalid)
-    method, path = request.method, request.url.path
-    message = refused.detail if refused.status_code == 413 else f"there is no {method} {path}"
-    return await _render(request, told(message))
+    nowhere = f"there is no {request.method} {request.url.path}"
+    match refused.status_code:
+        case 404:
+            told: errors.GatewayError = errors.NotFound(nowhere)
+        case 405:
+            told = errors.MethodNotAllowed(nowhere)
+        case 413:
+            told = errors.TooLarge(refused.detail)
+        case _:
+            told = errors.Invalid(_NOT_JSON)
+    response = await _render(request, told)
+    response.headers.update(refused.headers or {})
+    return response

@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from serving.grounding import Citation
-
 from retrieval.search import Found
+from serving.grounding import Citation
 
 Status = Literal["answered", "abstained", "review"]
 Reason = Literal["no_hits", "below_threshold", "ungrounded", "policy"]

@@ -37,6 +37,9 @@ class RequestEdge:
 
         try:
             await self._app(scope, self._bounded(scope, receive), counted)
+        except Exception:
+            status = 500 if status == 499 else status
+            raise
         finally:
             self._metrics.request(_template(scope), status)
 

@@ -1,10 +1,9 @@
 """Enough evidence? Before generation from what was found, after it from what the answer's own check says."""
 
-from serving.grounding import Grounding
-
 from gateway.events import Reason, Status
 from retrieval.index import IndexRecipe
 from retrieval.search import Findings
+from serving.grounding import Grounding
 
 
 def enough_evidence(findings: Findings, recipe: IndexRecipe) -> Reason | None:

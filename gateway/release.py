@@ -4,12 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from serving.manifest import ModelManifest
-
 from deploy.pins import Pins
 from retrieval.index import IndexRecipe
 from retrieval.search import Finder
 from serving.generator import Generator
+from serving.manifest import ModelManifest
 
 Reason = Literal["DEFAULT"]
 

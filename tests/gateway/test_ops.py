@@ -1,0 +1,169 @@
+"""Searching, models, health, readiness, metrics, and the headers on every response."""
+
+import re
+from datetime import date
+
+import pytest
+
+import gateway.readiness
+from gateway.readiness import Readiness
+from retrieval.errors import CatalogError, StoreError
+from serving.errors import EngineUnavailable
+from serving.scripted import Script
+from tests.gateway.house import REFUND_QUESTION, House, pinned_manifest, pinned_recipe, stored
+
+
+def test_search_shows_passages_with_places_and_scores(house: House) -> None:
+    response = house.search()
+    found = response.json()
+    assert found.keys() == {"object", "passages", "versions", "timings"}
+    assert found["object"] == "search"
+    assert found["versions"] == {"index": pinned_recipe().name, "generation": 1}
+    first = found["passages"][0]
+    assert first["document"] == "policies/refunds.md"
+    assert first["updated"] == date(2026, 3, 1).isoformat()
+    assert first["scores"].keys() == {"fused", "dense", "bm25", "rerank"}
+    for passage in found["passages"]:
+        start, end = passage["span"]
+        assert stored("acme", passage["document"], passage["version"])[start:end] == passage["text"]
+    fused = [passage["scores"]["fused"] for passage in found["passages"]]
+    assert fused == sorted(fused, reverse=True)
+
+
+def test_search_gives_as_many_as_asked_for_and_asks_no_model(house: House) -> None:
+    assert [len(house.search(limit=limit).json()["passages"]) for limit in (1, 2, 50)] == [1, 2, 3]
+    assert house.generator.exchanges == []
+
+
+def test_models_lists_the_product_model_and_no_version(house: House) -> None:
+    listed = house.client.get("/v1/models", headers=house.headers("ana")).json()
+    assert listed["object"] == "list"
+    assert [(model["id"], model["object"]) for model in listed["data"]] == [("twinpin", "model")]
+    assert house.chat(model=listed["data"][0]["id"]).status_code == 200
+
+
+def test_the_process_is_alive_whoever_asks(house: House) -> None:
+    response = house.client.get("/healthz")
+    assert (response.status_code, response.json()) == (200, {"status": "alive"})
+
+
+def test_ready_names_every_part(house: House) -> None:
+    response = house.client.get("/readyz")
+    assert response.status_code == 200
+    assert response.json() == {
+        "status": "ready",
+        "checks": {"catalog": "ready", "index": "ready", "engine": "ready"},
+    }
+
+
+def test_not_ready_without_the_engine_and_says_which_part(house: House) -> None:
+    house.model.script = Script(refused=EngineUnavailable("the engine at http://10.0.0.7 cannot be reached"))
+    response = house.client.get("/readyz")
+    assert response.status_code == 503
+    checks = response.json()["checks"]
+    assert checks == {"catalog": "ready", "index": "ready", "engine": "engine_unavailable"}
+    assert "10.0.0.7" not in response.text
+    assert house.client.get("/healthz").status_code == 200
+
+
+async def test_readiness_asks_each_part_at_most_once_in_a_few_seconds() -> None:
+    asked = []
+
+    async def probe() -> None:
+        asked.append(1)
+
+    readiness = Readiness({"part": probe})
+    assert [await readiness.checks() for _ in range(5)] == [{"part": "ready"}] * 5
+    assert len(asked) == 1
+
+
+async def test_a_part_that_hangs_is_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateway.readiness, "_PATIENCE_SECONDS", 0.01)
+
+    async def hanging() -> None:
+        import asyncio
+
+        await asyncio.Event().wait()
+
+    async def gone() -> None:
+        raise StoreError("closed")
+
+    async def dumb() -> None:
+        raise CatalogError("no answer")
+
+    checks = await Readiness({"engine": hanging, "index": gone, "catalog": dumb}).checks()
+    assert checks == {"engine": "timeout", "index": "store_unavailable", "catalog": "catalog_unavailable"}
+
+
+def test_a_request_id_is_taken_over_when_it_is_a_plain_one_and_else_made(house: House) -> None:
+    given = house.post("/v1/answer", {"question": REFUND_QUESTION}, **{"x-request-id": "trace-0001.a_b"})
+    assert given.headers["x-request-id"] == "trace-0001.a_b"
+    for odd in ("short", "x" * 65, "with space", 'quote"quote', "<script>alert"):
+        response = house.post("/v1/answer", {"question": REFUND_QUESTION}, **{"x-request-id": odd})
+        assert re.fullmatch(r"req_[0-9a-f]{24}", response.headers["x-request-id"])
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/v1/models", "/nowhere"])
+def test_every_response_has_one_request_id(house: House, path: str) -> None:
+    ids = [house.client.get(path).headers.get_list("x-request-id") for _ in range(2)]
+    assert [len(found) for found in ids] == [1, 1]
+    assert ids[0] != ids[1]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answers_headers_say_how_it_was_made(house: House, stream: bool) -> None:
+    for response in (house.ask(stream=stream), house.chat(stream=stream), house.search()):
+        headers = response.headers
+        assert headers["x-twinpin-index"] == pinned_recipe().name
+        assert headers["x-twinpin-model"] == pinned_manifest().name
+        assert headers["x-twinpin-generation"] == "1"
+        assert (headers["x-ratelimit-limit-concurrency"], headers["x-ratelimit-remaining-concurrency"]) == ("64", "63")
+    assert house.ask(stream=stream).headers["x-twinpin-cache"] == "bypass"
+
+
+def test_a_json_answer_has_its_timing_as_a_header(house: House) -> None:
+    stages = re.findall(r"(\w+);dur=(\d+\.\d)", house.ask().headers["server-timing"])
+    assert [stage for stage, _ in stages] == ["retrieval", "rerank", "first_token", "generation", "total"]
+
+
+def test_metrics_move(house: House) -> None:
+    def counted() -> dict[str, float]:
+        measured = house.metrics()
+        pinned = f'index="{pinned_recipe().name}",model="{pinned_manifest().name}"'
+        names = {
+            "requests": 'twinpin_requests_total{route="/v1/answer",status="200"}',
+            "answered": f'twinpin_answers_total{{{pinned},outcome="answered",reason="none"}}',
+            "abstained": f'twinpin_answers_total{{{pinned},outcome="abstained",reason="no_hits"}}',
+            "stages": 'twinpin_stage_seconds_count{stage="generation"}',
+            "tokens": f'twinpin_tokens_total{{kind="completion",model="{pinned_manifest().name}"}}',
+            "cost": f'twinpin_cost_dollars_total{{model="{pinned_manifest().name}"}}',
+        }
+        return {short: measured.get(name, 0.0) for short, name in names.items()}
+
+    before = counted()
+    house.ask()
+    cost = house.ask(stream=True)
+    house.ask(caller="eve")
+    after = counted()
+    assert cost.status_code == 200
+    moved = {name: after[name] - before[name] for name in after}
+    assert moved.pop("cost") > 0
+    assert moved == {"requests": 3, "answered": 2, "abstained": 1, "stages": 2, "tokens": 24}
+    assert house.metrics()["twinpin_answers_in_flight"] == 0
+
+
+def test_nothing_a_client_makes_up_becomes_a_label(house: House) -> None:
+    made_up = "madeup7f3a"
+    house.client.get(f"/{made_up}")
+    house.client.get(f"/v1/answer/{made_up}")
+    house.client.request(made_up.upper(), "/v1/answer")
+    house.chat(model=made_up)
+    house.ask(user=made_up, conversation=made_up, filter={"category": made_up})
+    house.ask(made_up)
+    house.ask(filter={made_up: 1})
+    house.post("/v1/answer", {"question": "a"}, **{"x-request-id": f"{made_up}-1"})
+    exposed = house.client.get("/metrics")
+    assert exposed.headers["content-type"].startswith("text/plain")
+    assert made_up not in exposed.text.lower()
+    assert "acme" not in exposed.text
+    assert house.metrics()['twinpin_requests_total{route="unknown",status="404"}'] == 2

@@ -21,6 +21,7 @@ from retrieval.acl import Access, AccessFilter
 from retrieval.errors import CatalogError
 from retrieval.store import ChunkRef
 
+_DESCRIBING = ("version", "title", "source", "category", "updated", "supersedes")
 _tables = sa.MetaData()
 _documents = sa.Table(
     "documents",
@@ -55,7 +56,7 @@ _sequences = sa.Table(
     sa.Column("value", sa.Integer, nullable=False),
 )
 _indexed = sa.Table(
-    "indexed",
+    "holdings",
     _tables,
     sa.Column("index", sa.Text, primary_key=True),
     sa.Column("tenant", sa.Text, primary_key=True),
@@ -63,6 +64,7 @@ _indexed = sa.Table(
     sa.Column("digest", sa.Text, nullable=False),
     sa.Column("chunks", sa.Integer, nullable=False),
     sa.Column("tokens", sa.Float, nullable=False),
+    sa.Column("access", sa.Text, nullable=False),
 )
 
 
@@ -103,11 +105,18 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Indexed:
-    """What an index version holds of a document: a digest of all that went into its chunks, and their figures."""
+    """What an index version holds of a document: digests of what went into its chunks and of the access they carry.
+
+    Without a `digest` it is being written, and what there is of it may be half of it.
+    """
 
     digest: str
     chunks: int
     tokens: float
+    access: str = ""
+
+
+BEGUN = Indexed("", 0, 0.0)
 
 
 class Catalog:
@@ -166,12 +175,22 @@ class Catalog:
         async with self._connect() as connection:
             return (await connection.execute(one)).scalar_one_or_none()
 
+    async def holders(self, document: str) -> list[str]:
+        """The tenants that have a document of this id: for ingestion and operators."""
+        having = sa.select(_documents.c.tenant).where(_documents.c.id == document).order_by(_documents.c.tenant)
+        async with self._connect() as connection:
+            return list((await connection.execute(having)).scalars())
+
     async def put(self, document: Document, content: Content) -> None:
-        """Store a version and make it the current one, in one transaction."""
+        """Store a version and make it the current one, in one transaction.
+
+        Index versions that hold it as it was before are noted as not holding it.
+        """
         tenant = document.access.tenant
         stored = {"tenant": tenant, "document": document.id, "version": document.version, "parser": content.parser}
         async with self._begin() as connection:
             await connection.execute(_upsert(_contents, stored, {"text": content.text, "blocks": content.blocks}))
+            await connection.execute(_outdate(document))
             sequence = await _next(connection, tenant)
             keys = {"tenant": tenant, "id": document.id}
             await connection.execute(_upsert(_documents, keys, {**_columns(document), "sequence": sequence}))
@@ -194,12 +213,12 @@ class Catalog:
         held = sa.select(_indexed).where(_indexed.c.index == index)
         async with self._connect() as connection:
             rows = (await connection.execute(held)).all()
-        return {(row.tenant, row.document): Indexed(row.digest, row.chunks, row.tokens) for row in rows}
+        return {(row.tenant, row.document): _held(row) for row in rows}
 
     async def mark_indexed(self, index: str, tenant: str, document: str, held: Indexed) -> None:
         """Record that an index version durably holds a document."""
         keys = {"index": index, "tenant": tenant, "document": document}
-        values = {"digest": held.digest, "chunks": held.chunks, "tokens": held.tokens}
+        values = {"digest": held.digest, "chunks": held.chunks, "tokens": held.tokens, "access": held.access}
         async with self._begin() as connection:
             await connection.execute(_upsert(_indexed, keys, values))
 
@@ -282,10 +301,22 @@ async def _next(connection: AsyncConnection, tenant: str) -> int:
     return int((await connection.execute(raised.returning(_sequences.c.value))).scalar_one())
 
 
+def _outdate(document: Document) -> sa.Delete:
+    """Drop the notes of finished holdings, if the current version or description is another than `document`."""
+    tenant, columns = document.access.tenant, _columns(document)
+    alike = (_documents.c[name].is_not_distinct_from(columns[name]) for name in _DESCRIBING)
+    same = sa.exists().where(_documents.c.tenant == tenant, _documents.c.id == document.id, *alike)
+    mine = sa.and_(_indexed.c.tenant == tenant, _indexed.c.document == document.id)
+    return sa.delete(_indexed).where(mine, _indexed.c.digest != BEGUN.digest, ~same)
+
+
+def _held(row: Any) -> Indexed:
+    return Indexed(row.digest, row.chunks, row.tokens, row.access)
+
+
 def _columns(document: Document) -> dict[str, Any]:
     access = document.access
-    names = ("version", "title", "source", "category", "updated", "supersedes")
-    columns = {name: getattr(document, name) for name in names}
+    columns = {name: getattr(document, name) for name in _DESCRIBING}
     return {**columns, "allow": sorted(access.allow), "deny": sorted(access.deny)}
 
 
@@ -294,5 +325,5 @@ def _access(tenant: str, row: Any) -> Access:
 
 
 def _document(row: Any) -> Document:
-    names = ("id", "version", "title", "source", "category", "updated", "supersedes")
-    return Document(**{name: getattr(row, name) for name in names}, access=_access(row.tenant, row))
+    fields = {name: getattr(row, name) for name in ("id", *_DESCRIBING)}
+    return Document(**fields, access=_access(row.tenant, row))

@@ -1,31 +1,32 @@
 """The ingestion story: read, parse, chunk, embed, write, confirm in the catalog, seal.
 
 A document's new chunks are durable in the index before the catalog names its new version, and until then no reader is
-shown them; its old chunks go last. So a run that dies anywhere is repaired by running it again.
+shown them; its old chunks go last. So a run that dies anywhere is repaired by running it again. What a rule takes away
+is taken away at once; what it gives is given together with the content that it was written for.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeAlias
 
 import msgspec
 
 from retrieval.acl import Access
-from retrieval.catalog import Catalog, Content, Document, Indexed
+from retrieval.catalog import BEGUN, Catalog, Document, Indexed
 from retrieval.embed import Embedder
 from retrieval.errors import AccessMissing, SourceError
-from retrieval.index import IndexManifest, IndexRecipe, is_sealed, unseal, write_manifest
-from retrieval.ingest.chunk import Chunk, chunk
-from retrieval.ingest.parse import Parsed, ParseError
-from retrieval.ingest.sources import Rule, SourceDocument
+from retrieval.index import IndexManifest, IndexRecipe, is_sealed, read_manifest, unseal, write_manifest
+from retrieval.ingest.blocks import Parsed, ParseError
+from retrieval.ingest.prepared import Prepared, access_digest, content_digest, prepare
+from retrieval.ingest.sources import SourceDocument
 from retrieval.sparse import Bm25Encoder
-from retrieval.store import ChunkPoint, ChunkRef, ChunkStore
+from retrieval.store import ChunkStore
 
-_BATCH = 64
 Status = Literal["added", "updated", "access", "unchanged", "refused", "failed"]
+_Held: TypeAlias = Mapping[tuple[str, str], Indexed]
 
 
 class Parser(Protocol):
@@ -60,26 +61,12 @@ class Report:
         return [outcome for outcome in self.outcomes if outcome.status in ("refused", "failed")]
 
 
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    document: Document
-    content: Content
-    digest: str
-    chunks: Sequence[Chunk]
-    contexts: Sequence[str]
-    status: Status
-
-    def texts(self) -> list[str]:
-        """What is embedded: the chunk's own words behind where they stand."""
-        return [
-            context + self.content.text[one.start : one.end]
-            for context, one in zip(self.contexts, self.chunks, strict=True)
-        ]
-
-
 @dataclass(slots=True)
 class Ingestion:
-    """One run over a source into one index version. `progress` hears (documents done, of how many, what now)."""
+    """One run over a source into one index version. `progress` hears (documents done, of how many, what now).
+
+    Documents are embedded and written together as soon as they have `batch` chunks.
+    """
 
     recipe: IndexRecipe
     directory: Path
@@ -88,65 +75,90 @@ class Ingestion:
     embedder: Embedder
     parser: Parser
     progress: Callable[[int, int, str], None]
-    _waiting: list[_Prepared] = field(default_factory=list)
+    batch: int = 64
+    _waiting: list[Prepared] = field(default_factory=list)
     _embedded: int = 0
 
     async def run(self, documents: Sequence[SourceDocument]) -> Report:
         """Ingest what changed and seal; safe to repeat, and to repeat after a crash."""
-        if await self.store.count() == 0:
-            await self.catalog.forget_index(self.recipe.name)
-        held = await self.catalog.indexed(self.recipe.name)
+        held = await self._repair()
         outcomes = []
         for done, source in enumerate(documents):
             self.progress(done, len(documents), source.id)
             outcomes.append(await self._take(source, held))
         await self._write()
         self.progress(len(documents), len(documents), "sealing")
-        return Report(tuple(outcomes), self._embedded, await self._seal(outcomes))
+        return Report(tuple(outcomes), self._embedded, await self._seal())
 
-    async def _take(self, source: SourceDocument, held: Mapping[tuple[str, str], Indexed]) -> Outcome:
+    async def _repair(self) -> _Held:
+        """What the index holds, after what a run that died was writing is gone: the catalog knows what stands."""
+        if await self.store.count() == 0:
+            await self.catalog.forget_index(self.recipe.name)
+        held = await self.catalog.indexed(self.recipe.name)
+        for tenant, document in [key for key, one in held.items() if one == BEGUN]:
+            known = await self.catalog.get(tenant, document)
+            await self.store.delete(tenant, document, keep=known.version if known else None)
+        return held
+
+    async def _take(self, source: SourceDocument, held: _Held) -> Outcome:
+        """A document that does not get in keeps its content, but not the access that its rules no longer give."""
         try:
             return await self._ingest(source, held)
         except AccessMissing as error:
-            return Outcome(source.id, "refused", reason=str(error))
+            return Outcome(source.id, "refused", reason=f"{error}{await self._withdraw(source, held)}")
         except (SourceError, ParseError) as error:
-            return Outcome(source.id, "failed", reason=str(error))
+            await self._narrow(source.id, source.access(), held)
+            named = str(error) if isinstance(error, SourceError) else f"{source.id!r} cannot be parsed: {error}"
+            return Outcome(source.id, "failed", reason=named)
 
-    async def _ingest(self, source: SourceDocument, held: Mapping[tuple[str, str], Indexed]) -> Outcome:
+    async def _ingest(self, source: SourceDocument, held: _Held) -> Outcome:
         access, raw = source.access(), source.read()
         version = f"sha256:{hashlib.sha256(raw).hexdigest()}"
         known = await self.catalog.get(access.tenant, source.id)
-        digest = self._digest(version, source.rule)
-        indexed = held.get((access.tenant, source.id))
-        if known is not None and indexed is not None and indexed.digest == digest:
-            return await self._grant(known, access, indexed.chunks)
+        indexed = held.get((access.tenant, source.id), BEGUN)
+        if known is not None and indexed.digest == content_digest(version, source.rule, self.recipe):
+            return await self._grant(known, access, indexed)
         parsed = self.parser.parse(source.path.name, raw)
-        prepared = self._prepare(_document(source, access, version, parsed), parsed, digest, known is not None)
+        await self._narrow(source.id, access, held)
+        prepared = prepare(source, access, version, parsed, self.recipe, self.embedder)
         self._waiting.append(prepared)
-        if sum(len(one.chunks) for one in self._waiting) >= _BATCH:
+        if sum(len(one.chunks) for one in self._waiting) >= self.batch:
             await self._write()
-        return Outcome(source.id, prepared.status, len(prepared.chunks))
+        return Outcome(source.id, "added" if known is None else "updated", len(prepared.chunks))
 
-    async def _grant(self, known: Document, access: Access, chunks: int) -> Outcome:
-        """Content is as it was; access may not be. The catalog, which decides, goes first."""
-        if known.access == access:
-            return Outcome(known.id, "unchanged", chunks)
+    async def _grant(self, known: Document, access: Access, indexed: Indexed) -> Outcome:
+        """Content is as it was; access may not be, here or in the index alone."""
+        if known.access == access and indexed.access == access_digest(access):
+            return Outcome(known.id, "unchanged", indexed.chunks)
+        await self._describe(known, access, indexed)
+        return Outcome(known.id, "access", indexed.chunks)
+
+    async def _withdraw(self, source: SourceDocument, held: _Held) -> str:
+        """Nobody reads a document whose rules do not say who may. Without a tenant it cannot be told whose it was."""
+        if source.rule.tenant:
+            await self._narrow(source.id, Access(source.rule.tenant, frozenset()), held)
+            return ""
+        holders = await self.catalog.holders(source.id)
+        return "".join(f"; tenant {tenant!r} still has a document of this name" for tenant in holders)
+
+    async def _narrow(self, document: str, access: Access, held: _Held) -> None:
+        """Take from a document's readers those whom `access` does not permit, and give to nobody."""
+        known = await self.catalog.get(access.tenant, document)
+        if known is None:
+            return
+        indexed = held.get((access.tenant, document), BEGUN)
+        left = Access(access.tenant, known.access.allow & access.allow, known.access.deny | access.deny)
+        if known.access != left or (indexed != BEGUN and indexed.access != access_digest(left)):
+            await self._describe(known, left, indexed)
+
+    async def _describe(self, known: Document, access: Access, indexed: Indexed) -> None:
+        """Change who may read a document; the catalog, which decides, goes first."""
         unseal(self.directory)
         await self.catalog.describe(replace(known, access=access))
         await self.store.describe(known.id, access, known.category, known.updated)
-        return Outcome(known.id, "access", chunks)
-
-    def _prepare(self, document: Document, parsed: Parsed, digest: str, known: bool) -> _Prepared:
-        budget = self.recipe.chunker.budget
-        chunks = chunk(parsed.text, parsed.blocks, budget=budget, count_tokens=self.embedder.count_tokens)
-        contexts = [self._context(document.title, one.heading) for one in chunks]
-        content = Content(self.recipe.parser, parsed.text, msgspec.json.encode(parsed.blocks))
-        return _Prepared(document, content, digest, chunks, contexts, "updated" if known else "added")
-
-    def _context(self, title: str, heading: Sequence[str]) -> str:
-        if self.recipe.chunker.context == "none":
-            return ""
-        return " > ".join([title, *(part for part in heading if part != title)]) + "\n"
+        await self.store.flush()
+        if indexed != BEGUN:
+            await self._mark(known, replace(indexed, access=access_digest(access)))
 
     async def _write(self) -> None:
         """Embed what waits in one go, make it durable, then let the catalog say so."""
@@ -156,28 +168,35 @@ class Ingestion:
         unseal(self.directory)
         vectors = iter(self.embedder.embed([text for one in waiting for text in one.texts()]))
         sparse = Bm25Encoder(self.recipe.bm25)
-        tokens = [sum(sparse.length(text) for text in one.texts()) for one in waiting]
-        points = [point for one in waiting for point in _points(one, vectors, sparse)]
+        points = [point for one in waiting for point in one.points(vectors, sparse)]
+        for one in waiting:
+            await self._mark(one.document, BEGUN)
         await self.store.upsert(points)
         await self.store.flush()
         self._embedded += len(points)
-        for one, length in zip(waiting, tokens, strict=True):
-            await self._confirm(one, length)
+        await self._confirm(waiting, sparse)
 
-    async def _confirm(self, one: _Prepared, tokens: float) -> None:
-        tenant, document = one.document.access.tenant, one.document.id
-        await self.catalog.put(one.document, one.content)
-        await self.store.delete(tenant, document, keep=one.document.version)
-        await self.catalog.mark_indexed(
-            self.recipe.name, tenant, document, Indexed(one.digest, len(one.chunks), tokens)
-        )
+    async def _confirm(self, written: Sequence[Prepared], sparse: Bm25Encoder) -> None:
+        """Name the new versions, drop the chunks of the old ones, and note both once they are durable."""
+        for one in written:
+            await self.catalog.put(one.document, one.content)
+            await self.store.delete(one.document.access.tenant, one.document.id, keep=one.document.version)
+        await self.store.flush()
+        for one in written:
+            tokens = sum(sparse.length(text) for text in one.texts())
+            access = access_digest(one.document.access)
+            await self._mark(one.document, Indexed(one.digest, len(one.chunks), tokens, access))
 
-    async def _seal(self, outcomes: Sequence[Outcome]) -> IndexManifest:
+    async def _mark(self, document: Document, held: Indexed) -> None:
+        await self.catalog.mark_indexed(self.recipe.name, document.access.tenant, document.id, held)
+
+    async def _seal(self) -> IndexManifest:
         """Merge segments if anything changed, and write the manifest that a gateway will check."""
-        if not is_sealed(self.directory):
+        before = read_manifest(self.directory, self.recipe) if is_sealed(self.directory) else None
+        if before is None:
             await self.store.optimize()
         await self.store.flush()
-        held = (await self.catalog.indexed(self.recipe.name)).values()
+        held = [one for one in (await self.catalog.indexed(self.recipe.name)).values() if one != BEGUN]
         chunks = sum(one.chunks for one in held)
         manifest = IndexManifest(
             name=self.recipe.name,
@@ -188,40 +207,7 @@ class Ingestion:
             watermark=await self.catalog.watermark(),
             sealed=datetime.now(UTC),
         )
+        if before is not None and msgspec.structs.replace(manifest, sealed=before.sealed) == before:
+            return before
         write_manifest(self.directory, manifest)
         return manifest
-
-    def _digest(self, version: str, rule: Rule) -> str:
-        """Over all that decides a document's chunks and metadata; access is not among it."""
-        described = (rule.title, rule.category, rule.updated, rule.supersedes)
-        return hashlib.sha256(msgspec.json.encode((version, self.recipe.parser, described))).hexdigest()
-
-
-def _points(one: _Prepared, vectors: Iterator[list[float]], sparse: Bm25Encoder) -> Iterator[ChunkPoint]:
-    document = one.document
-    for part, text in zip(one.chunks, one.texts(), strict=True):
-        ref = ChunkRef(document.id, document.version, part.start, part.end, part.heading, part.page)
-        dense = next(vectors)
-        yield ChunkPoint(ref, document.access, document.category, document.updated, dense, sparse.document(text))
-
-
-def _document(source: SourceDocument, access: Access, version: str, parsed: Parsed) -> Document:
-    """Rules come first, then what the document says of itself; access comes from the rules alone."""
-    rule, own = source.rule, parsed.metadata
-    return Document(
-        id=source.id,
-        version=version,
-        title=rule.title or parsed.title or source.path.stem,
-        source=source.id,
-        category=rule.category or own.get("category"),
-        updated=rule.updated or _day(own.get("updated")),
-        supersedes=rule.supersedes or own.get("supersedes"),
-        access=access,
-    )
-
-
-def _day(text: str | None) -> date | None:
-    try:
-        return date.fromisoformat(text[:10]) if text else None
-    except ValueError:
-        return None

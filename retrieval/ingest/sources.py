@@ -1,9 +1,11 @@
 """Where documents come from: a folder whose `twinpin.yaml` says who may see what."""
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import yaml
@@ -72,7 +74,7 @@ class FolderSource:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._rules = _load(root)
-        self._specs = [PathSpec.from_lines("gitignore", [rule.match]) for rule in self._rules.rules]
+        self._patterns = [_pattern(rule) for rule in self._rules.rules]
 
     def documents(self) -> list[SourceDocument]:
         """What is there now."""
@@ -88,10 +90,26 @@ class FolderSource:
     def _document(self, path: Path) -> SourceDocument:
         name = path.relative_to(self._root).as_posix()
         fields: dict[str, object] = {"match": name, "tenant": self._rules.tenant}
-        for rule, spec in zip(self._rules.rules, self._specs, strict=True):
-            if spec.match_file(name):
+        for rule, pattern in zip(self._rules.rules, self._patterns, strict=True):
+            if pattern.match_file(name):
                 fields |= {field: value for field, value in _set(rule).items() if field != "match"}
-        return SourceDocument(name, path, Rule(**fields))  # type: ignore[arg-type]
+        return SourceDocument(_printable(name), path, Rule(**fields))  # type: ignore[arg-type]
+
+
+def _printable(name: str) -> str:
+    """A name whose bytes are not UTF-8 is written with escapes: it goes to databases and terminals."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def _pattern(rule: Rule) -> PathSpec[Any]:
+    """Refuses a pattern that can match nothing: a rule that silently never applies might be the one that denies."""
+    try:
+        spec = PathSpec.from_lines("gitignore", [rule.match])
+    except ValueError as error:
+        raise SourceError(f"{RULES_FILE} has the pattern {rule.match!r}, which is not valid") from error
+    if [pattern.include for pattern in spec.patterns] != [True]:
+        raise SourceError(f"{RULES_FILE} has the pattern {rule.match!r}: write one that matches something")
+    return spec
 
 
 def _set(rule: Rule) -> Mapping[str, object]:

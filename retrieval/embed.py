@@ -120,13 +120,25 @@ class SentenceTransformerEmbedder:
         self._thread.shutdown(wait=False)
 
     async def _work(self) -> None:
-        loop = asyncio.get_running_loop()
         while self._waiting:
             batch, self._waiting = self._waiting[:_BATCH], self._waiting[_BATCH:]
-            vectors = await loop.run_in_executor(self._thread, self.embed, [text for text, _ in batch])
-            for (_, future), vector in zip(batch, vectors, strict=True):
-                if not future.done():
-                    future.set_result(vector)
+            done, _ = await asyncio.wait([asyncio.create_task(self._embed_together([text for text, _ in batch]))])
+            _settle([future for _, future in batch], done.pop())
+
+    async def _embed_together(self, texts: list[str]) -> list[list[float]]:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self.embed, texts)
+
+
+def _settle(futures: list[asyncio.Future[list[float]]], job: asyncio.Task[list[list[float]]]) -> None:
+    """Give every caller that still waits its vector, or what made the batch fail."""
+    error = job.exception()
+    for place, future in enumerate(futures):
+        if future.done():
+            continue
+        if error is None:
+            future.set_result(job.result()[place])
+        else:
+            future.set_exception(error)
 
 
 class HashEmbedder:

@@ -5,6 +5,7 @@ RetrievalError
  │    ├── StoreLocked         another process has this index open
  │    └── IndexNotSealed      no sealed manifest: the build never finished
  ├── CatalogError             the catalog cannot answer, so nothing may be shown
+ ├── RerankerUnavailable      the reranker gives no scores; finding goes on without it
  ├── RecipeError              a recipe, manifest or model on disk does not fit what was pinned
  └── SourceError              a source of documents is not usable as it stands
       └── AccessMissing       a document without tenant or access list
@@ -29,6 +30,10 @@ class IndexNotSealed(StoreError):
 
 class CatalogError(RetrievalError):
     """The catalog cannot answer; without it nothing may be shown."""
+
+
+class RerankerUnavailable(RetrievalError):
+    """The reranker gives no scores; finding goes on in the fused order, marked degraded."""
 
 
 class RecipeError(RetrievalError):

@@ -8,5 +8,5 @@ class Reranker(Protocol):
     """Scores how well each text answers a question."""
 
     async def rerank(self, question: str, texts: Sequence[str]) -> list[float]:
-        """One score per text, higher is better; comparable within one call only."""
+        """One score per text, higher is better; comparable within one call only. Errors: RerankerUnavailable."""
         ...

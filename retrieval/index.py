@@ -59,8 +59,8 @@ class Rerank(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class IndexRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All that decides what is found. `candidates` is per leg, `passages` how many go on to the model.
 
-    When no passage's confidence reaches `abstain_below` the question is not answered; confidence is the passage's cosine,
-    blended by `abstain_coverage` (0 to 1) with the share of the question's words that the passage holds.
+    When no passage's confidence reaches `abstain_below` the question is not answered; confidence is the passage's
+    cosine, blended by `abstain_coverage` (0 to 1) with the share of the question's words that the passage holds.
     """
 
     label: str
@@ -116,7 +116,9 @@ def read_manifest(directory: Path, recipe: IndexRecipe) -> IndexManifest:
     except FileNotFoundError as error:
         raise IndexNotSealed(f"index {recipe.name!r} is not built here: run `twinpin ingest DIR` first") from error
     except msgspec.DecodeError as error:
-        raise RecipeError(f"the manifest of index {recipe.name!r} is not valid, ingest again: {error}") from error
+        raise IndexNotSealed(
+            f"the manifest of index {recipe.name!r} is damaged or of another release: run `twinpin ingest DIR` again"
+        ) from error
     if manifest.recipe != recipe:
         raise RecipeError(f"index {recipe.name!r} was built by another recipe ({manifest.name!r}): build it again")
     return manifest

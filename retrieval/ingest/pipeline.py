@@ -17,8 +17,8 @@ import msgspec
 from retrieval.acl import Access
 from retrieval.catalog import BEGUN, Catalog, Document, Indexed
 from retrieval.embed import Embedder
-from retrieval.errors import AccessMissing, SourceError
-from retrieval.index import IndexManifest, IndexRecipe, is_sealed, read_manifest, unseal, write_manifest
+from retrieval.errors import AccessMissing, IndexNotSealed, SourceError
+from retrieval.index import IndexManifest, IndexRecipe, read_manifest, unseal, write_manifest
 from retrieval.ingest.blocks import Parsed, ParseError
 from retrieval.ingest.prepared import Prepared, access_digest, content_digest, prepare
 from retrieval.ingest.sources import SourceDocument
@@ -192,7 +192,7 @@ class Ingestion:
 
     async def _seal(self) -> IndexManifest:
         """Merge segments if anything changed, and write the manifest that a gateway will check."""
-        before = read_manifest(self.directory, self.recipe) if is_sealed(self.directory) else None
+        before = self._standing_seal()
         if before is None:
             await self.store.optimize()
         await self.store.flush()
@@ -211,3 +211,10 @@ class Ingestion:
             return before
         write_manifest(self.directory, manifest)
         return manifest
+
+    def _standing_seal(self) -> IndexManifest | None:
+        """The seal of an index in which nothing changed; RecipeError when another recipe made it."""
+        try:
+            return read_manifest(self.directory, self.recipe)
+        except IndexNotSealed:
+            return None

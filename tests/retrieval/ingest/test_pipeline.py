@@ -526,6 +526,15 @@ async def test_an_interrupted_version_that_is_taken_back_leaves_nothing(tmp_path
         assert (await store.count(), report.manifest.chunks, report.manifest.documents) == (2, 2, 2)
 
 
+async def test_a_damaged_seal_is_made_again(tmp_path: Path) -> None:
+    async with opened(tmp_path, MemoryStore()) as world:
+        world.write({"a.md": words("one")}, ALLOWED)
+        await world.ingest()
+        (world.directory / "manifest.json").write_bytes(b"")
+        report = await world.ingest()
+        assert (report.embedded, read_manifest(world.directory, RECIPE)) == (0, report.manifest)
+
+
 async def test_a_store_that_fails_stops_the_run_and_takes_the_seal_off(tmp_path: Path) -> None:
     class Full(MemoryStore):
         async def upsert(self, points: Sequence[ChunkPoint]) -> None:

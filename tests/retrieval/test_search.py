@@ -1,0 +1,310 @@
+"""Finding: what the catalog drops is refilled, what a store leaks is counted and not shown, rerankers have a deadline."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from retrieval.acl import Access, AccessFilter, Principal, access_filter
+from retrieval.catalog import Catalog, Content, Document
+from retrieval.embed import HASH, HashEmbedder
+from retrieval.errors import CatalogError, RerankerUnavailable, StoreError
+from retrieval.fusion import ChunkId, Legs
+from retrieval.index import Bm25, Chunker, Embedding, Fusion, IndexRecipe, Rerank
+from retrieval.memory_store import MemoryStore
+from retrieval.rerank import Reranker
+from retrieval.search import Finder, Findings
+from retrieval.sparse import Bm25Encoder
+from retrieval.store import ChunkPoint, ChunkRef, ChunkStore, Fetched, HybridQuery, Narrowing
+
+RECIPE = IndexRecipe(
+    label="test",
+    parser="blocks-1",
+    chunker=Chunker("structure-1", 100, "none"),
+    embedder=Embedding(HASH, "", "", 64),
+    bm25=Bm25(1.2, 0.75, 10.0, "english"),
+    fusion=Fusion("convex", 0.5, 0.5),
+    reranker=None,
+    candidates=3,
+    passages=4,
+    abstain_below=0.0,
+)
+STAFF = Access("acme", frozenset({"group:staff"}))
+HR = Access("acme", frozenset({"group:hr"}))
+QUESTION = "refund period"
+ANYTHING = Narrowing()
+
+
+def reader(*groups: str, tenant: str = "acme") -> AccessFilter:
+    return access_filter(Principal(tenant, "u", frozenset(groups), frozenset()))
+
+
+@dataclass
+class World:
+    """A catalog and an index that may disagree."""
+
+    catalog: Catalog
+    store: MemoryStore = field(default_factory=MemoryStore)
+    recipe: IndexRecipe = RECIPE
+
+    async def add(
+        self,
+        name: str,
+        text: str,
+        access: Access = STAFF,
+        *,
+        supersedes: str | None = None,
+        category: str | None = None,
+        updated: date | None = None,
+    ) -> Document:
+        document = Document(name, f"sha256:{text}", name, name, category, updated, supersedes, access)
+        ref = ChunkRef(name, document.version, 0, len(text), (), None)
+        (dense,) = HashEmbedder(64).embed([text])
+        sparse = Bm25Encoder(self.recipe.bm25).document(text)
+        await self.store.upsert([ChunkPoint(ref, access, category, updated, dense, sparse)])
+        await self.catalog.put(document, Content("blocks-1", text, b"[]"))
+        return document
+
+    async def find(
+        self,
+        question: str = QUESTION,
+        access: AccessFilter | None = None,
+        narrowing: Narrowing = ANYTHING,
+        *,
+        limit: int = 2,
+        reranker: Reranker | None = None,
+        store: ChunkStore | None = None,
+        within: float = 0.5,
+    ) -> Findings:
+        finder = Finder(self.recipe, HashEmbedder(64), store or self.store, self.catalog, reranker)
+        return await finder.find(question, access or reader("staff"), narrowing, limit=limit, rerank_within=within)
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with Catalog.open(tmp_path / "catalog.db") as catalog:
+        yield World(catalog)
+
+
+def ruin(folder: Path) -> None:
+    for file in folder.glob("catalog.db*"):
+        file.write_bytes(b"no database" * 500)
+
+
+def names(findings: Findings) -> list[str]:
+    return [one.passage.ref.document for one in findings.passages]
+
+
+async def test_best_first_with_words_and_scores(world: World) -> None:
+    await world.add("far", "lunch is at noon")
+    await world.add("near", "the refund period is 45 days")
+    findings = await world.find()
+    assert names(findings) == ["near", "far"]
+    best, other = findings.passages
+    assert (best.passage.text, best.rerank) == ("the refund period is 45 days", None)
+    assert best.score > other.score
+    assert best.bm25 > 0.0 == other.bm25
+    assert findings.confidence == best.cosine > other.cosine
+    assert (findings.violations, findings.stale, findings.degraded) == (0, 0, False)
+    assert set(findings.timings) == {"embed", "search", "rerank"}
+
+
+async def test_what_the_catalog_alone_has_revoked_superseded_or_changed_is_refilled(world: World) -> None:
+    revoked = await world.add("revoked", "refund period refund period")
+    await world.add("superseded", "refund period refund")
+    changed = await world.add("changed", "refund period period")
+    await world.add("kept", "refund")
+    await world.add("also kept", "nothing of it")
+    assert names(await world.find(limit=3)) == ["revoked", "changed", "superseded"], "the control"
+    await world.catalog.describe(replace(revoked, access=HR))
+    await world.catalog.put(replace(changed, version="sha256:new"), Content("blocks-1", "new", b"[]"))
+    await world.catalog.put(
+        Document("newer", "sha256:n", "", "", None, None, "superseded", HR), Content("blocks-1", "x", b"[]")
+    )
+    findings = await world.find()
+    assert names(findings) == ["kept", "also kept"]
+    assert (findings.stale, findings.violations) == (3, 0)
+
+
+async def test_it_widens_beyond_the_first_candidates(world: World) -> None:
+    for n in range(20):
+        document = await world.add(f"revoked {n}", f"refund period {n}")
+        await world.catalog.describe(replace(document, access=HR))
+    await world.add("kept", "lunch")
+    await world.add("also kept", "dinner")
+    findings = await world.find(limit=2)
+    assert sorted(names(findings)) == ["also kept", "kept"]
+    assert findings.stale == 20
+
+
+async def test_what_is_left_is_given_when_there_is_no_more(world: World) -> None:
+    for n in range(5):
+        await world.add(f"doc {n}", f"refund {n}")
+    findings = await world.find(limit=50)
+    assert len(findings.passages) == 5
+
+
+async def test_a_chunk_that_vanishes_between_scoring_and_reading_is_stale(world: World) -> None:
+    class Forgetful(MemoryStore):
+        async def fetch(self, chunks: Sequence[ChunkId], access: AccessFilter) -> Fetched:
+            return await super().fetch(chunks[1:], access)
+
+    world.store = Forgetful()
+    for n in range(2):
+        await world.add(f"doc {n}", "refund period")
+    findings = await world.find(limit=2)
+    assert (len(findings.passages), findings.stale) == (1, 1)
+
+
+class Leaky(MemoryStore):
+    """Scores everybody's chunks, as a store does that ignores its filter."""
+
+    async def score(self, query: HybridQuery, access: AccessFilter, narrowing: Narrowing) -> Legs:
+        return await super().score(query, reader("staff", "hr"), narrowing)
+
+
+async def test_a_store_that_leaks_is_counted_and_nothing_of_it_is_shown(world: World) -> None:
+    world.store = Leaky()
+    await world.add("hidden", "refund period refund period", HR)
+    await world.add("hidden too", "refund period refund", HR)
+    await world.add("shown", "refund")
+    findings = await world.find()
+    assert names(findings) == ["shown"]
+    assert (findings.violations, findings.stale) == (2, 0)
+    assert names(await world.find(access=reader("hr"))) == ["hidden", "hidden too"], "the control"
+
+
+async def test_a_store_that_lies_about_access_is_stopped_by_the_catalog(world: World) -> None:
+    secret = await world.add("secret", "refund period", HR)
+    await world.store.describe(secret.id, STAFF, None, None)
+    findings = await world.find()
+    assert (names(findings), findings.stale, findings.confidence) == ([], 1, 0.0)
+
+
+@pytest.mark.parametrize("access", [reader(), reader("nobody"), reader("staff", tenant="other")])
+async def test_a_caller_without_grants_finds_nothing(world: World, access: AccessFilter) -> None:
+    await world.add("doc", "refund period")
+    findings = await world.find(access=access)
+    assert (findings.passages, findings.confidence, findings.stale) == ((), 0.0, 0)
+
+
+async def test_a_callers_filter_narrows(world: World) -> None:
+    await world.add("old", "refund period", category="policy", updated=date(2024, 1, 1))
+    await world.add("new", "refund period", category="policy", updated=date(2026, 1, 1))
+    await world.add("note", "refund period", category="note", updated=date(2026, 1, 1))
+    await world.add("hr", "refund period", HR, category="policy", updated=date(2026, 1, 1))
+    narrowing = Narrowing(("policy",), updated_after=date(2025, 1, 1))
+    assert names(await world.find(narrowing=narrowing, limit=9)) == ["new"]
+
+
+async def test_a_question_of_stop_words_is_answered_by_vectors_alone(world: World) -> None:
+    await world.add("doc", "what is the")
+    findings = await world.find("what is the")
+    assert names(findings) == ["doc"]
+    assert findings.passages[0].bm25 == 0.0
+    assert findings.confidence == pytest.approx(1.0)
+
+
+async def test_confidence_is_that_of_the_best_passage_and_does_not_depend_on_others(world: World) -> None:
+    await world.add("doc", "the refund period is 45 days")
+    alone = await world.find()
+    for n in range(5):
+        await world.add(f"other {n}", f"lunch {n}", HR)
+    crowded = await world.find(access=reader("staff", "hr"))
+    assert crowded.confidence == alone.confidence == alone.passages[0].cosine
+
+
+async def test_confidence_may_count_the_words_of_the_question_that_a_passage_holds(world: World) -> None:
+    world.recipe = msgspec.structs.replace(RECIPE, abstain_coverage=0.5)
+    await world.add("refund", "money back")
+    findings = await world.find("refund period", limit=1)
+    assert findings.confidence == pytest.approx(0.5 * findings.passages[0].cosine + 0.5 * 0.5), "the title counts"
+
+
+async def test_a_catalog_that_does_not_answer_passes_through(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.db"
+    async with Catalog.open(path) as catalog:
+        world = World(catalog)
+        await world.add("doc", "refund period")
+    async with Catalog.open(path) as catalog:
+        world.catalog = catalog
+        assert names(await world.find()) == ["doc"], "the control"
+        ruin(tmp_path)
+        with pytest.raises(CatalogError):
+            await world.find()
+
+
+async def test_a_store_that_does_not_answer_passes_through(world: World) -> None:
+    class Gone(MemoryStore):
+        async def score(self, query: HybridQuery, access: AccessFilter, narrowing: Narrowing) -> Legs:
+            raise StoreError("gone")
+
+    with pytest.raises(StoreError, match="gone"):
+        await world.find(store=Gone())
+
+
+@dataclass
+class Scripted:
+    """Scores texts by a table."""
+
+    scores: dict[str, float]
+    seconds: float = 0.0
+    asked: list[str] = field(default_factory=list)
+
+    async def rerank(self, question: str, texts: Sequence[str]) -> list[float]:
+        self.asked = list(texts)
+        await asyncio.sleep(self.seconds)
+        return [self.scores[text] for text in texts]
+
+
+@pytest.fixture
+async def ranked(world: World) -> World:
+    """Three documents in a fused order that a reranker turns round."""
+    world.recipe = msgspec.structs.replace(RECIPE, reranker=Rerank("", "", pairs=3))
+    for name, text in (("first", "refund period"), ("second", "refund period x y"), ("third", "refund a b c d")):
+        await world.add(name, text)
+    return world
+
+
+SCORES = {"refund period": -2.0, "refund period x y": 0.0, "refund a b c d": 3.0}
+
+
+async def test_a_reranker_reorders_the_first_pairs(ranked: World) -> None:
+    reranker = Scripted(SCORES)
+    assert names(await ranked.find()) == ["first", "second"]
+    findings = await ranked.find(reranker=reranker)
+    assert names(findings) == ["third", "second"], "it may lift what would not have been shown"
+    assert [one.rerank for one in findings.passages] == [3.0, 0.0]
+    assert (findings.degraded, reranker.asked) == (False, list(SCORES))
+
+
+async def test_a_reranker_sees_permitted_passages_only(ranked: World) -> None:
+    await ranked.add("hidden", "refund period secret", HR)
+    reranker = Scripted(SCORES)
+    await ranked.find(reranker=reranker)
+    assert reranker.asked == list(SCORES)
+
+
+async def test_a_reranker_that_misses_its_deadline_leaves_the_fused_order(ranked: World) -> None:
+    findings = await ranked.find(reranker=Scripted(SCORES, seconds=5.0), within=0.02)
+    assert (names(findings), findings.degraded) == (["first", "second"], True)
+    assert [one.rerank for one in findings.passages] == [None, None]
+
+
+async def test_a_reranker_that_is_gone_leaves_the_fused_order(ranked: World) -> None:
+    class Gone:
+        async def rerank(self, question: str, texts: Sequence[str]) -> list[float]:
+            raise RerankerUnavailable("gone")
+
+    findings = await ranked.find(reranker=Gone())
+    assert (names(findings), findings.degraded) == (["first", "second"], True)
+
+
+async def test_there_is_nothing_to_rerank_in_one_passage(ranked: World) -> None:
+    reranker = Scripted({})
+    findings = await ranked.find(narrowing=Narrowing(("none",)), reranker=reranker)
+    assert (findings.passages, findings.degraded, reranker.asked) == ((), False, [])

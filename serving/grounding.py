@@ -16,6 +16,7 @@ from serving.sentences import split_sentences
 from serving.support import Claim
 from serving.terms import read_terms
 
+STANDS_ALONE = 3  # content words: what has fewer and no verb says something only together with its question
 _YES_OR_NO = re.compile(r"\W*(?:yes|no|yeah|nope|ja|nein|oui|non)\W*", re.IGNORECASE)
 _JOINT = re.compile(r"(?:,|;)?\s+(?:and|but|while|whereas|und|aber|et|mais)\s+|;\s+", re.IGNORECASE)
 
@@ -96,7 +97,7 @@ def _any_abstains(answer: str, abstention: str) -> bool:
 class _Judge:
     """Finds what holds a stretch of one answer."""
 
-    __slots__ = ("_answer", "_asked", "_asked_figures", "_passages", "_polar", "_threshold")
+    __slots__ = ("_answer", "_asked", "_asked_figures", "_passages", "_polar", "_threshold", "_topic")
 
     def __init__(self, answer: str, passages: Passages, threshold: float, question: str) -> None:
         asked = read_terms(question)
@@ -104,6 +105,7 @@ class _Judge:
         self._passages = passages
         self._threshold = threshold
         self._asked = asked.bag
+        self._topic = frozenset(asked.words) - LIGHT_STEMS
         self._asked_figures = frozenset(asked.figures)
         self._polar = asks_for_a_side(question)
 
@@ -120,7 +122,11 @@ class _Judge:
         terms = read_terms(blank_markers(self._answer[start:end]))
         new = frozenset(terms.words) - self._asked
         new_figures = frozenset(terms.figures) - self._asked_figures
-        return Claim(terms, new, new_figures, bool(new - LIGHT_STEMS or new_figures) or self._polar)
+        asserts = bool(new - LIGHT_STEMS or new_figures) or self._polar
+        leans_on = (
+            self._topic if _is_bare(frozenset(terms.words) - LIGHT_STEMS, self._answer[start:end]) else frozenset()
+        )
+        return Claim(terms, new, new_figures, asserts, leans_on)
 
     def _citations(self, claim: Claim, start: int, end: int) -> tuple[Citation, ...]:
         named = tuple(self._named(claim, start, end))
@@ -144,6 +150,11 @@ class _Judge:
             return ()
         held = [self._citations(self._claim(a, b), a, b) for a, b in clauses]
         return tuple(citation for citations in held for citation in citations) if all(held) else ()
+
+
+def _is_bare(content: frozenset[str], said: str) -> bool:
+    """A figure or a heading by itself, as in "The answer is 10" or "2.3 Bicycles"."""
+    return not content or (len(content) < STANDS_ALONE and VERBS.isdisjoint(said.casefold().split()))
 
 
 def _stands_alone(clause: str) -> bool:

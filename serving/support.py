@@ -15,6 +15,7 @@ from serving.lexicon import LIGHT_STEMS, OVERCLAIMS, UNITS, opposites, stem
 from serving.terms import Terms
 
 LIGHT_WEIGHT = 0.35
+ANSWERS_FROM = 1 / 3  # the share of the question's words that stand where a bare "45 days" may be taken from
 LONGEST_INVENTION = 2  # content words in a row that a paraphrase may have of its own
 _OVERCLAIMS = frozenset(map(stem, OVERCLAIMS))
 
@@ -27,6 +28,7 @@ class Claim:
     new: frozenset[str]
     new_figures: frozenset[Figure]
     asserts: bool  # it adds something to the question, or takes a side where that was asked
+    leans_on: frozenset[str] = frozenset()  # the question's words, where the sentence says too little to stand alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,8 @@ def rarity(documents: Mapping[str, int], units: int) -> Callable[[str], float]:
 
 def support(claim: Claim, window: Window, weight: Callable[[str], float]) -> float:
     """0 to 1; 0 as soon as one difference rules it out."""
+    if len(claim.leans_on & window.known) < len(claim.leans_on) * ANSWERS_FROM:
+        return 0.0
     if not claim.asserts or any(differs(claim.terms, window) for differs in DIFFERENCES):
         return 0.0
     said = claim.terms

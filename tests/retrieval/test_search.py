@@ -1,4 +1,4 @@
-"""Finding: what the catalog drops is refilled, what a store leaks is counted and not shown, rerankers have a deadline."""
+"""Finding: what the catalog drops is refilled, what a store leaks is counted and never shown, rerankers may be late."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence

@@ -32,11 +32,11 @@ check: .venv/.dev.stamp ## Check style, types, import contracts and house rules
 	.venv/bin/lint-imports --no-logo
 	$(if $(wildcard tests/rules),.venv/bin/python -m pytest -q tests/rules)
 
-bench: environments ## Measure search, gateway and answers; writes docs/benchmarks (ARGS= for more)
+bench: environments ## Measure search and the gateway; writes docs/benchmarks
 	@$(TWINPIN) bench $(ARGS)
 
-evaluate: environments ## Score retrieval and answers on the golden questions; DATA=folder for published data sets
-	@$(TWINPIN) evaluate $(if $(DATA),--data $(DATA)) $(ARGS)
+evaluate: environments ## Score finding and answers on the sample's golden questions; writes docs/benchmarks
+	@$(TWINPIN) evaluate $(ARGS)
 
 clean: ## Remove environments, caches, and the data of the local stack
 	rm -rf .venv .engine .locks .twinpin .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

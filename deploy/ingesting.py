@@ -4,8 +4,6 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from retrieval.ingest.sandbox import ParserPool
-
 from deploy.pinboard import Pinboard
 from deploy.settings import Settings
 from retrieval.catalog import Catalog
@@ -13,6 +11,7 @@ from retrieval.edge_store import EdgeStore
 from retrieval.embed import open_embedder
 from retrieval.index import load_recipe
 from retrieval.ingest.pipeline import Ingestion, Report
+from retrieval.ingest.sandbox import ParserPool
 from retrieval.ingest.sources import FolderSource
 
 

@@ -52,6 +52,8 @@ class Draft:
         else:
             self.timings.setdefault("first_token", time.perf_counter() - self._started)
             words = self.markers.feed(piece.text)
+        if not any(self._said):
+            words = words.lstrip()  # models like to begin with a blank
         self._said.append(words)
         return words
 

@@ -17,9 +17,10 @@ import msgspec
 from retrieval.acl import Access
 from retrieval.catalog import BEGUN, Catalog, Document, Indexed
 from retrieval.embed import Embedder
-from retrieval.errors import AccessMissing, IndexNotSealed, SourceError
+from retrieval.errors import AccessMissing, IndexNotSealed, RecipeError, SourceError
 from retrieval.index import IndexManifest, IndexRecipe, read_manifest, unseal, write_manifest
-from retrieval.ingest.blocks import Parsed, ParseError
+from retrieval.ingest.blocks import PARSER, Parsed, ParseError
+from retrieval.ingest.chunk import CHUNKER
 from retrieval.ingest.prepared import Prepared, access_digest, content_digest, prepare
 from retrieval.ingest.sources import SourceDocument
 from retrieval.sparse import Bm25Encoder
@@ -81,6 +82,7 @@ class Ingestion:
 
     async def run(self, documents: Sequence[SourceDocument]) -> Report:
         """Ingest what changed and seal; safe to repeat, and to repeat after a crash."""
+        _require_built_in(self.recipe)
         held = await self._repair()
         outcomes = []
         for done, source in enumerate(documents):
@@ -218,3 +220,10 @@ class Ingestion:
             return read_manifest(self.directory, self.recipe)
         except IndexNotSealed:
             return None
+
+
+def _require_built_in(recipe: IndexRecipe) -> None:
+    """A recipe is not built with another parser or chunker than the one it names."""
+    for part, named, built_in in (("parser", recipe.parser, PARSER), ("chunker", recipe.chunker.name, CHUNKER)):
+        if named != built_in:
+            raise RecipeError(f"index {recipe.name!r} wants the {part} {named!r}, and this release has {built_in!r}")

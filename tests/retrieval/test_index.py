@@ -27,7 +27,7 @@ from retrieval.index import (
 RECIPE = IndexRecipe(
     label="2026.11.21",
     parser="blocks-1",
-    chunker=Chunker("structure-1", 160, "heading"),
+    chunker=Chunker("tree-1", 160, "heading"),
     embedder=Embedding("package", "model", "sha256:00", 384),
     bm25=Bm25(1.2, 0.75, 90.0, "english"),
     fusion=Fusion("convex", 0.5, 0.5),

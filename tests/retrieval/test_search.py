@@ -24,7 +24,7 @@ from retrieval.store import ChunkPoint, ChunkRef, ChunkStore, Fetched, HybridQue
 RECIPE = IndexRecipe(
     label="test",
     parser="blocks-1",
-    chunker=Chunker("structure-1", 100, "none"),
+    chunker=Chunker("tree-1", 100, "none"),
     embedder=Embedding(HASH, "", "", 64),
     bm25=Bm25(1.2, 0.75, 10.0, "english"),
     fusion=Fusion("convex", 0.5, 0.5),

@@ -26,7 +26,7 @@ from retrieval.store import ChunkPoint, ChunkStore, Narrowing
 RECIPE = IndexRecipe(
     label="test",
     parser="blocks-1",
-    chunker=Chunker("structure-1", 12, "heading"),
+    chunker=Chunker("tree-1", 12, "heading"),
     embedder=Embedding(HASH, "", "", 32),
     bm25=Bm25(1.2, 0.75, 10.0, "english"),
     fusion=Fusion("convex", 0.5, 0.5),

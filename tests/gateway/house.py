@@ -205,7 +205,14 @@ def pinned_recipe() -> IndexRecipe:
     embedder = Embedding(HASH, "", "", DIMENSIONS)
     pinned = msgspec.convert(yaml.safe_load(BOARD.index_recipe().read_text("utf-8")), IndexRecipe)
     return msgspec.structs.replace(
-        pinned, label="test", embedder=embedder, reranker=None, candidates=20, passages=3, abstain_below=0.2
+        pinned,
+        label="test",
+        embedder=embedder,
+        reranker=None,
+        candidates=20,
+        passages=3,
+        abstain_below=0.2,
+        abstain_coverage=0.0,
     )
 
 

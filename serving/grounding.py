@@ -6,15 +6,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from serving.lexicon import LIGHT_STEMS, REFERRING, VERBS, term
+from serving.claims.lexicon import LIGHT_STEMS, REFERRING, VERBS, term
+from serving.claims.passages import Held, Passages
+from serving.claims.phrases import abstains, asks_for_a_side, states_nothing
+from serving.claims.sentences import split_sentences
+from serving.claims.support import Claim
+from serving.claims.terms import read_terms
 from serving.manifest import GroundingRule
 from serving.markers import blank_markers, find_markers
-from serving.passages import Held, Passages
-from serving.phrases import abstains, asks_for_a_side, states_nothing
 from serving.prompt import Evidence
-from serving.sentences import split_sentences
-from serving.support import Claim
-from serving.terms import read_terms
 
 STANDS_ALONE = 3  # content words: what has fewer and no verb says something only together with its question
 _YES_OR_NO = re.compile(r"\W*(?:yes|no|yeah|nope|ja|nein|oui|non)\W*", re.IGNORECASE)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from serving.lexicon import word_set
+from serving.claims.lexicon import word_set
 from serving.markers import MARKER_PATTERN
 
 _LINE = re.compile(r"[^\n]*\n?")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from serving.phrases import asks_for_a_side
+from serving.claims.phrases import asks_for_a_side
 
 
 @pytest.mark.parametrize("question", ["Is it allowed?", "Hello. Can I go?", "Darf ich das?", "do we ship?"])

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from heapq import nsmallest
 
-from serving.figures import Figure, find_figures
-from serving.lexicon import REFERRING, stem
+from serving.claims.figures import Figure, find_figures
+from serving.claims.lexicon import REFERRING, stem
+from serving.claims.sentences import Span, split_sentences
+from serving.claims.support import Claim, Window, rarity, support, units_in
+from serving.claims.terms import quick_terms, read_terms
 from serving.prompt import Evidence
-from serving.sentences import Span, split_sentences
-from serving.support import Claim, Window, rarity, support, units_in
-from serving.terms import quick_terms, read_terms
 
 _FIRST_WORD = re.compile(r"\W")
 CANDIDATES = 12  # windows read closely for one sentence: those that share most with it

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.figures import Figure, find_figures, readings
+from serving.claims.figures import Figure, find_figures, readings
 
 
 def figures(text: str) -> list[tuple[str, str, str]]:

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 
-from serving.figures import Figure, readings
-from serving.lexicon import LIGHT_STEMS, OVERCLAIMS, UNITS, opposites, stem
-from serving.terms import Terms
+from serving.claims.figures import Figure, readings
+from serving.claims.lexicon import LIGHT_STEMS, OVERCLAIMS, UNITS, opposites, stem
+from serving.claims.terms import Terms
 
 LIGHT_WEIGHT = 0.35
 ANSWERS_FROM = 1 / 3  # the share of the question's words that stand where a bare "45 days" may be taken from

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from itertools import dropwhile, pairwise, takewhile
 from typing import NamedTuple
 
-from serving.figures import Figure, find_figures
-from serving.lexicon import (
+from serving.claims.figures import Figure, find_figures
+from serving.claims.lexicon import (
     BEING,
     CONJUNCTIONS,
     DETERMINERS,

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from serving.lexicon import MONTHS, MULTIPLIERS, NUMBER_WORDS, UNITS
+from serving.claims.lexicon import MONTHS, MULTIPLIERS, NUMBER_WORDS, UNITS
 
 Bound = Literal["", "<", ">"]
 

@@ -51,6 +51,6 @@ def read_pinboard(releases: Path) -> Pinboard:
 
 def _require(axis: str, name: str, file: Path) -> None:
     if not _NAMES[axis].fullmatch(name):
-        raise ReleaseConfigError(f"{axis}.stable is {name!r}: not the name of an {axis} version")
+        raise ReleaseConfigError(f"{axis}.stable is {name!r}, which is no name of {axis} versions")
     if not file.is_file():
         raise ReleaseConfigError(f"{axis}.stable is {name!r}, which is not described in {file.parent.name}/{file.name}")

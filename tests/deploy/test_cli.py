@@ -1,0 +1,266 @@
+"""The command line: what it prints, where it prints it, and the exit codes that scripts rely on."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import msgspec
+import pytest
+import yaml
+
+from deploy.__main__ import main
+from deploy.keys import read_keys
+from retrieval.edge_store import EdgeStore
+from retrieval.embed import HASH
+from retrieval.index import Bm25, Chunker, Embedding, Fusion, IndexRecipe
+from retrieval.ingest.chunk import CHUNKER
+from retrieval.ingest.parse import PARSER
+
+ROOT = Path(__file__).resolve().parents[2]
+RECIPE = IndexRecipe(
+    label="cli",
+    parser=PARSER,
+    chunker=Chunker(CHUNKER, 100, "heading"),
+    embedder=Embedding(HASH, "", "", 32),
+    bm25=Bm25(1.2, 0.75, 10.0, "english"),
+    fusion=Fusion("convex", 0.5, 0.5),
+    reranker=None,
+    candidates=20,
+    passages=4,
+    abstain_below=0.0,
+)
+
+
+@dataclass(frozen=True)
+class Said:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+Cli = Callable[..., Said]
+
+
+@pytest.fixture
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
+    """Runs `twinpin` in this process, with its data in a folder of the test."""
+    versions = tmp_path / "versions"
+    versions.mkdir()
+    (versions / f"{RECIPE.name}.yaml").write_text(yaml.safe_dump(msgspec.to_builtins(RECIPE)))
+    model = next((ROOT / "deploy" / "versions").glob("mdl-*.yaml"))
+    (versions / model.name).write_bytes(model.read_bytes())
+    pins = {"index": {"stable": RECIPE.name}, "model": {"stable": model.stem}}
+    (tmp_path / "releases.yaml").write_text(yaml.safe_dump(pins))
+    monkeypatch.setenv("TWINPIN_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("TWINPIN_RELEASES", str(tmp_path / "releases.yaml"))
+    monkeypatch.delenv("TWINPIN_API_KEY", raising=False)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: str) -> Said:
+        monkeypatch.setattr(sys, "argv", ["twinpin", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capsys.readouterr()
+        return Said(int(ended.value.code or 0), captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "docs"
+    made.mkdir()
+    (made / "twinpin.yaml").write_text('tenant: acme\nrules: [{match: "*.md", allow: ["group:staff"]}]')
+    (made / "a.md").write_text("# Refunds\n\nWithin 45 days.")
+    return made
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("ingest", "--help"), ("keys", "--help")])
+def test_help_needs_nothing(cli: Cli, arguments: tuple[str, ...], tmp_path: Path) -> None:
+    said = cli(*arguments)
+    assert (said.code, said.err) == (0, "")
+    assert "Usage: " in said.out
+    assert not (tmp_path / "data").exists()
+
+
+def test_an_unknown_command_or_option_is_two(cli: Cli) -> None:
+    assert cli("conquer").code == cli("ingest").code == cli("keys", "create").code == 2
+
+
+def test_a_clean_ingestion_is_zero_and_a_second_one_embeds_nothing(cli: Cli, folder: Path) -> None:
+    said = cli("ingest", str(folder))
+    assert (said.code, said.err) == (0, "")
+    assert f"{RECIPE.name}: 1 added; 1 chunks embedded, 1 held" in said.out
+    assert "1 unchanged; 0 chunks embedded, 1 held" in cli("ingest", str(folder)).out
+
+
+def test_documents_that_did_not_get_in_make_three_and_are_named(cli: Cli, folder: Path) -> None:
+    (folder / "nobody.txt").write_text("no rule allows anybody")
+    (folder / "broken.md").write_bytes(b"")
+    said = cli("ingest", str(folder))
+    assert said.code == 3
+    assert "refused: 'nobody.txt' has no allow list" in said.err
+    assert "failed: 'broken.md' cannot be parsed: the file is empty" in said.err
+    assert "1 added, 1 failed, 1 refused; 1 chunks embedded" in said.out
+    as_json = cli("ingest", str(folder), "--json")
+    report = json.loads(as_json.out)
+    assert (as_json.code, report["counts"]) == (3, {"unchanged": 1, "failed": 1, "refused": 1})
+    assert [one["document"] for one in report["troubled"]] == ["broken.md", "nobody.txt"]
+    assert report["manifest"]["name"] == RECIPE.name
+
+
+def test_what_stops_an_ingestion_is_two_and_one_line(cli: Cli, folder: Path, tmp_path: Path) -> None:
+    assert "'none' is not a folder" in refused(cli("ingest", str(tmp_path / "none")))
+    assert "twinpin.yaml" in refused(cli("ingest", str(tmp_path / "versions")))
+    store = EdgeStore.open(tmp_path / "data" / "indexes" / RECIPE.name, 32)
+    assert "stop it first" in refused(cli("ingest", str(folder)))
+    asyncio.run(store.close())
+    (tmp_path / "releases.yaml").write_text("index: {}")
+    assert "'releases.yaml' is not valid" in refused(cli("ingest", str(folder)))
+
+
+def refused(said: Said) -> str:
+    assert said.code == 2
+    assert said.err.startswith("twinpin: ")
+    assert said.err.count("\n") == 1
+    assert "Traceback" not in said.err + said.out
+    return said.err
+
+
+def test_a_process_ends_with_the_same_code(cli: Cli, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "deploy", "ingest", "none"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (2, "twinpin: 'none' is not a folder\n")
+    assert not (tmp_path / "data").exists()
+
+
+def test_keys_are_created_listed_and_revoked(cli: Cli, tmp_path: Path) -> None:
+    created = cli("keys", "create", "--tenant", "acme", "--subject", "ana", "--group", "staff", "--group", "hr")
+    secret = created.out.strip()
+    key = read_keys(tmp_path / "data" / "keys.yaml").find(secret)
+    assert (created.code, key and key.groups) == (0, ["hr", "staff"])
+    assert key is not None
+    assert key.scopes == ["ask", "feedback", "search"]
+    listed = cli("keys", "list")
+    assert {secret[:10], "acme", "ana", "hr,staff"} <= set(listed.out.replace("│", " ").split())
+    assert secret not in listed.out
+    (row,) = json.loads(cli("keys", "list", "--json").out)
+    assert (row["prefix"], row["tenant"]) == (secret[:10], "acme")
+    assert cli("keys", "revoke", secret[:10]).out == f"revoked {secret[:10]} (acme, ana)\n"
+    assert "0 keys have prefix" in refused(cli("keys", "revoke", secret[:10]))
+    assert json.loads(cli("keys", "list", "--json").out) == []
+
+
+def test_a_scope_that_does_not_exist_is_refused(cli: Cli) -> None:
+    said = cli("keys", "create", "--tenant", "a", "--subject", "b", "--scope", "everything")
+    assert "unknown scope 'everything'" in refused(said)
+
+
+def test_asking_needs_a_key(cli: Cli) -> None:
+    assert "set TWINPIN_API_KEY" in refused(cli("ask", "what?"))
+    assert "set TWINPIN_API_KEY" in refused(cli("search", "what?"))
+
+
+def test_a_gateway_that_does_not_run_is_told(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    server.server_close()
+    monkeypatch.setenv("TWINPIN_URL", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setenv("TWINPIN_API_KEY", "tp_x")
+    assert f"nothing answers at http://127.0.0.1:{server.server_port}" in refused(cli("ask", "what?"))
+
+
+PASSAGE = {
+    "title": "Refunds [draft]",
+    "source": "a.md",
+    "text": "Within 45 days.",
+    "span": [11, 26],
+    "scores": {"fused": 0.9, "dense": 0.8, "bm25": 1.5},
+}
+ANSWER: dict[str, Any] = {
+    "id": "ans_1",
+    "status": "review",
+    "reason": "ungrounded",
+    "answer": "Within 45 days [1]. Gladly.",
+    "citations": [
+        {
+            "marker": 1,
+            "source": "a.md",
+            "span": [11, 26],
+            "quote": "Within 45 days.",
+            "support": 1.0,
+            "origin": "model",
+        }
+    ],
+    "unsupported": [[20, 27]],
+    "versions": {"index": "idx-x", "model": "mdl-y"},
+    "timings": {"total": 0.5},
+    "usage": {"prompt_tokens": 10, "completion_tokens": 5},
+}
+
+
+@pytest.fixture
+def gateway(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A gateway that gives prepared answers and keeps what it was sent."""
+    sent: list[tuple[str, str, dict[str, Any]]] = []
+    answers: dict[str, tuple[int, dict[str, Any]]] = {
+        "/v1/answer": (200, ANSWER),
+        "/v1/search": (200, {"passages": [PASSAGE]}),
+    }
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            sent.append((self.path, self.headers["authorization"], body))
+            status, answer = answers[self.path]
+            raw = json.dumps(answer).encode()
+            self.send_response(status)
+            self.send_header("content-length", str(len(raw)))
+            self.end_headers()
+            self.wfile.write(raw)
+
+        def log_message(self, format: str, *args: object) -> None:
+            return
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        monkeypatch.setenv("TWINPIN_URL", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("TWINPIN_API_KEY", "tp_secret")
+        yield answers, sent
+        server.shutdown()
+
+
+def test_an_answer_is_shown_with_its_citations_and_versions(cli: Cli, gateway: Any) -> None:
+    _, sent = gateway
+    said = cli("ask", "How long?")
+    assert (said.code, said.err) == (0, "")
+    for part in ("Within 45 days [1].", "review (ungrounded)", "[1] a.md characters 11-26", "idx-x", "mdl-y", "Gladly"):
+        assert part in said.out
+    assert sent == [("/v1/answer", "Bearer tp_secret", {"question": "How long?"})]
+    assert json.loads(cli("ask", "How long?", "--json").out) == ANSWER
+
+
+def test_passages_are_shown_in_order(cli: Cli, gateway: Any) -> None:
+    answers, sent = gateway
+    said = cli("search", "refunds", "--limit", "3")
+    assert "1. Refunds [draft]  a.md" in said.out
+    assert "characters 11-26" in said.out
+    assert sent[0][2] == {"query": "refunds", "limit": 3}
+    answers["/v1/search"] = (200, {"passages": []})
+    assert "nothing found" in cli("search", "refunds").out
+    assert json.loads(cli("search", "refunds", "--json").out) == {"passages": []}
+
+
+def test_what_the_gateway_refuses_is_told_in_its_words(cli: Cli, gateway: Any) -> None:
+    answers, _ = gateway
+    answers["/v1/answer"] = (401, {"error": {"message": "this API key is not known"}})
+    assert "401 this API key is not known" in refused(cli("ask", "what?"))

@@ -1,0 +1,78 @@
+"""Keys: the secret is shown once and stored nowhere, the file is its owner's alone."""
+
+from pathlib import Path
+
+import pytest
+
+from deploy.keys import KeyFileError, create_key, read_keys, revoke_key
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "keys.yaml"
+
+
+def make(path: Path, subject: str = "ana", scopes: tuple[str, ...] = ("ask", "search")) -> str:
+    return create_key(path, tenant="acme", subject=subject, groups=["staff", "hr", "staff"], scopes=scopes)
+
+
+def test_a_created_key_is_found_by_its_secret(path: Path) -> None:
+    secret = make(path)
+    key = read_keys(path).find(secret)
+    assert key is not None
+    assert (key.tenant, key.subject, key.groups, key.scopes) == ("acme", "ana", ["hr", "staff"], ["ask", "search"])
+    assert secret.startswith(key.prefix)
+    assert len(secret) > 40
+    for other in ("", secret[:-1], secret + "a", key.prefix, key.digest, "tp_" + "a" * 43):
+        assert read_keys(path).find(other) is None
+
+
+def test_the_file_holds_digests_and_only_its_owner_reads_it(path: Path) -> None:
+    secret = make(path)
+    assert secret not in path.read_text("utf-8")
+    assert secret[10:] not in path.read_text("utf-8")
+    assert path.stat().st_mode & 0o777 == 0o600
+    make(path, "ben")
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [file.name for file in path.parent.iterdir()] == ["keys.yaml"]
+
+
+def test_every_key_is_another_one(path: Path) -> None:
+    secrets = {make(path) for _ in range(5)}
+    ring = read_keys(path)
+    assert len(secrets) == len(ring.keys) == 5
+    assert all(ring.find(secret) for secret in secrets)
+
+
+def test_a_revoked_key_is_gone_and_the_others_stay(path: Path) -> None:
+    first, second = make(path), make(path, "ben")
+    assert revoke_key(path, first[:10]).subject == "ana"
+    assert read_keys(path).find(first) is None
+    assert read_keys(path).find(second) is not None
+    with pytest.raises(KeyFileError, match=r"0 keys have prefix .* `twinpin keys list`"):
+        revoke_key(path, first[:10])
+    with pytest.raises(KeyFileError, match="0 keys"):
+        revoke_key(path, "")
+
+
+def test_an_unknown_scope_is_refused_and_nothing_is_written(path: Path) -> None:
+    with pytest.raises(KeyFileError, match=r"unknown scope 'rule'.*ask, feedback"):
+        make(path, scopes=("ask", "rule"))
+    assert not path.exists()
+
+
+def test_a_missing_file_holds_no_keys(path: Path) -> None:
+    assert read_keys(path).keys == {}
+
+
+@pytest.mark.parametrize("raw", [b"keys: [", b"keys: 1", b"other: []", b"\xff\xfe", b"keys: [{prefix: a}]"])
+def test_a_broken_file_is_refused(tmp_path: Path, raw: bytes) -> None:
+    path = tmp_path / "keys.yaml"
+    path.write_bytes(raw)
+    with pytest.raises(KeyFileError, match=r"'keys\.yaml' is not valid"):
+        read_keys(path)
+
+
+def test_an_empty_file_holds_no_keys(tmp_path: Path) -> None:
+    (tmp_path / "keys.yaml").write_text("")
+    assert read_keys(tmp_path / "keys.yaml").keys == {}

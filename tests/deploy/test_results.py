@@ -1,0 +1,42 @@
+"""Figures become a file and a page that nobody types."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from deploy.results import render_page, write_result
+
+RESULT = {
+    "command": "make bench",
+    "commit": "abc1234",
+    "date": "2026-11-21T10:00:00+00:00",
+    "machine": "2 cores",
+    "figures": {"search": {"p50 ms": 2.345678, "queries": 400}},
+}
+
+
+def test_the_page_names_command_commit_date_and_machine_of_every_figure() -> None:
+    page = render_page([RESULT, {**RESULT, "command": "make evaluate", "figures": {}}])
+    assert "## `make bench`\n\n2026-11-21T10:00:00+00:00, commit abc1234, 2 cores.\n" in page
+    assert "\n| search | |\n|---|---|\n| p50 ms | 2.346 |\n| queries | 400 |\n" in page
+    assert page.index("make bench") < page.index("make evaluate")
+
+
+def test_a_page_without_results_is_its_head() -> None:
+    assert render_page([]).startswith("# Benchmarks\n")
+
+
+def test_writing_a_result_renews_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_result("evaluate", "make evaluate", {"answers": {"leaks": 0}})
+    path = write_result("bench", "make bench", {"search": {"p50 ms": 1.0}})
+    write_result("bench", "make bench", {"search": {"p50 ms": 2.0}})
+    held = json.loads(path.read_text("utf-8"))
+    assert (held["command"], held["figures"]) == ("make bench", {"search": {"p50 ms": 2.0}})
+    assert held["commit"]
+    assert "cores" in held["machine"]
+    page = (tmp_path / "docs" / "benchmarks.md").read_text("utf-8")
+    assert page.count("## `make bench`") == page.count("## `make evaluate`") == 1
+    assert "| p50 ms | 2 |" in page
+    assert "| leaks | 0 |" in page

@@ -22,6 +22,7 @@ from retrieval.errors import CatalogError
 from retrieval.store import ChunkRef
 
 _DESCRIBING = ("version", "title", "source", "category", "updated", "supersedes")
+_SCHEMA = 1
 _tables = sa.MetaData()
 _documents = sa.Table(
     "documents",
@@ -135,7 +136,7 @@ class Catalog:
         try:
             with _mapped():
                 async with engine.begin() as connection:
-                    await connection.run_sync(_tables.create_all)
+                    await connection.run_sync(_create)
             yield cls(engine)
         finally:
             await engine.dispose()
@@ -246,6 +247,17 @@ def _mapped() -> Iterator[None]:
         yield
     except SQLAlchemyError as error:
         raise CatalogError(f"the catalog database does not answer: {type(error).__name__}") from error
+
+
+def _create(connection: sa.Connection) -> None:
+    """Make the tables, or refuse a catalog whose tables are those of another release."""
+    found = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+    if sa.inspect(connection).get_table_names() and found != _SCHEMA:
+        raise CatalogError(
+            f"the catalog has schema {found}, this release needs {_SCHEMA}: move it away and ingest again"
+        )
+    _tables.create_all(connection)
+    connection.exec_driver_sql(f"PRAGMA user_version = {_SCHEMA}")
 
 
 def _configure(connection: Any, _record: object) -> None:

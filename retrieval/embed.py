@@ -183,5 +183,7 @@ def _words(text: str) -> list[str]:
 def _load(directory: Path) -> "SentenceTransformer":
     """The library takes seconds to import, so only a process that embeds pays for it."""
     from sentence_transformers import SentenceTransformer
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()
     return SentenceTransformer(str(directory), device="cpu", local_files_only=True)

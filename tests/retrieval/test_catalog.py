@@ -1,6 +1,8 @@
 """The catalog alone decides which passages exist, are current and may be seen."""
 
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -93,4 +95,17 @@ async def test_a_broken_database_is_a_catalog_error(tmp_path: Path) -> None:
     (tmp_path / "catalog.db").write_bytes(b"this is no database, and it is long enough to be looked at" * 20)
     with pytest.raises(CatalogError, match="catalog database"):
         async with Catalog.open(tmp_path / "catalog.db"):
+            pass
+
+
+async def test_a_catalog_of_another_release_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.db"
+    async with Catalog.open(path) as catalog:
+        await catalog.put(PAGE, CONTENT)
+    async with Catalog.open(path) as catalog:
+        assert await read(catalog, ref(0, 5)) == ["Grüße"]
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    with pytest.raises(CatalogError, match="schema 99"):
+        async with Catalog.open(path):
             pass

@@ -8,12 +8,14 @@ from datetime import UTC, datetime
 
 from gateway.audit import Audit
 from gateway.draft import Draft
+from gateway.errors import Invalid
 from gateway.events import AnswerEvent, Delta, Sources, Verdict
 from gateway.exchange import Asked, Exchange
 from gateway.policy import enough_evidence
 from gateway.release import ModelVersion, Release, ResolvedPins
 from retrieval.acl import AccessFilter, Principal, access_filter
 from retrieval.search import Findings
+from serving.errors import EngineRefused
 from serving.generator import GenerationRequest
 from serving.prompt import Evidence, Prompt, PromptBudget, build_prompt
 
@@ -58,6 +60,9 @@ class Answering:
             yield draft.usage
         except Exception as error:
             draft.failure = type(error).__name__
+            if isinstance(error, EngineRefused) and error.status == 400 and asked.response_format:
+                told = "the model cannot be held to this response_format: correct or simplify it"
+                raise Invalid(told, param="response_format") from error
             raise
         finally:
             self._audit.write(draft.record(exchange))

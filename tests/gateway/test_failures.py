@@ -101,6 +101,17 @@ def test_each_failure_of_the_engine_has_its_status(
     assert (response.status_code, error_of(response)["code"]) == (status, code)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_response_format_the_engine_cannot_hold_is_the_callers_to_change(house: House, stream: bool) -> None:
+    house.model.script = Script(refused=EngineRefused("refused with 400", status=400, detail="see /srv/vllm/x.py"))
+    for response in (
+        house.ask(stream=stream, response_format={"type": "nonsense"}),
+        house.chat(stream=stream, response_format={"type": "nonsense"}),
+    ):
+        assert response.status_code == 422
+        assert error_of(response)["param"] == "response_format"
+
+
 @pytest.mark.parametrize("asking", [native, openai])
 def test_a_generation_that_breaks_off_is_no_answer(house: House, asking: Asking) -> None:
     house.model.script = Script(("Customers may", EngineAborted("the engine gave up")))

@@ -1,4 +1,4 @@
-"""The duel: random callers, documents and access edits on the embedded engine against an oracle that knows no engine."""
+"""The duel: random callers, documents and access edits on the embedded engine, against an oracle without one."""
 
 import random
 from collections.abc import AsyncIterator

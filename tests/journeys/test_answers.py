@@ -14,7 +14,7 @@ from tests.journeys.product import OFF_TOPIC, QUESTIONS, Product
 
 pytestmark = pytest.mark.real_engine
 
-FREED_WITHIN = 2.0
+STARTED_WITHIN, FREED_WITHIN = 20.0, 2.0
 SALARIES = "What is the pay range of band E3?"
 
 
@@ -102,33 +102,54 @@ def test_history_is_honoured_and_a_long_one_still_fits(product: Product) -> None
     assert response.json()["usage"]["prompt_tokens"] > alone
 
 
+@pytest.mark.parametrize(
+    "response_format", [{"type": "nonsense"}, {"type": "json_schema", "json_schema": {"name": "x"}}]
+)
+def test_a_response_format_that_cannot_be_is_refused(product: Product, response_format: dict[str, Any]) -> None:
+    for stream in (False, True):
+        body = {"question": QUESTIONS[0], "response_format": response_format, "stream": stream}
+        response = product.post("/v1/answer", body)
+        assert (response.status_code, response.json()["error"]["param"]) == (422, "response_format")
+
+
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "json"])
 def test_a_client_that_goes_away_frees_the_engine(product: Product, stream: bool) -> None:
-    address = urlsplit(product.stack.url)
+    address, left = urlsplit(product.stack.url), _left(product)
     with socket.create_connection((address.hostname, address.port)) as connection:
         connection.sendall(_long_request(product, stream))
-        _wait(product, lambda running: running > 0, "the control: the engine was never at work for it")
-    _wait(product, lambda running: running == 0, "the engine still works for a client that has gone")
+        _wait(lambda: _running(product) > 0, STARTED_WITHIN, "the control: the engine was never at work for it")
+    _wait(lambda: _running(product) == 0, FREED_WITHIN, "the engine still works for a client that has gone")
+    _wait(lambda: _left(product) == left + 1, FREED_WITHIN, "the answer was not recorded as left")
 
 
 def _long_request(product: Product, stream: bool) -> bytes:
-    """Something that takes the engine a second or more, with a history that no prefix cache knows."""
-    notes = [{"role": ("user", "assistant")[n % 2], "content": f"Note {n}: {time.time_ns()}."} for n in range(30)]
-    messages = [*notes, {"role": "user", "content": QUESTIONS[0]}]
-    body = json.dumps({"messages": messages, "stream": stream}).encode()
+    """A question whose answer has to be a list too long for the model to end it soon."""
+    long_list = {"type": "array", "items": {"type": "integer"}, "minItems": 60}
+    response_format = {"type": "json_schema", "json_schema": {"name": "list", "schema": long_list}}
+    asked = {"question": QUESTIONS[0], "stream": stream, "response_format": response_format}
+    body = json.dumps(asked).encode()
     headers = {**product.headers("ana"), "content-type": "application/json", "content-length": str(len(body))}
     lines = ["POST /v1/answer HTTP/1.1", "host: here", *(f"{name}: {value}" for name, value in headers.items())]
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-def _wait(product: Product, reached: Callable[[float], bool], otherwise: str) -> None:
+def _wait(reached: Callable[[], bool], within: float, otherwise: str) -> None:
     started = time.monotonic()
-    while not reached(_running(product)):
-        assert time.monotonic() - started < FREED_WITHIN, otherwise
+    while not reached():
+        assert time.monotonic() - started < within, otherwise
         time.sleep(0.02)
 
 
 def _running(product: Product) -> float:
     """Answers that the engine is working on, by its own account."""
-    exposed = httpx2.get(f"{product.stack.engine_url}/metrics").text.splitlines()
-    return sum(float(line.rpartition(" ")[2]) for line in exposed if line.startswith("vllm:num_requests_running"))
+    return _sum(product.stack.engine_url, "vllm:num_requests_running", "")
+
+
+def _left(product: Product) -> float:
+    """Answers whose client went away, by the gateway's account."""
+    return _sum(product.stack.url, "twinpin_answers_total", 'outcome="left"')
+
+
+def _sum(url: str, name: str, label: str) -> float:
+    exposed = httpx2.get(f"{url}/metrics").text.splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in exposed if line.startswith(name) and label in line)

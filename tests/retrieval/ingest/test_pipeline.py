@@ -482,7 +482,7 @@ class Prepared:
             yield world
 
 
-@pytest.mark.parametrize(("edge", "step"), [(False, 1), (True, 11)], ids=["memory, at every call", "edge, at some"])
+@pytest.mark.parametrize(("edge", "step"), [(False, 1), (True, 19)], ids=["memory, at every call", "edge, at some"])
 async def test_dying_at_any_call_is_repaired_by_the_next_run(prepared: Prepared, edge: bool, step: int) -> None:
     async with prepared.again("uninterrupted", edge=edge) as world:
         fuse = Fuse(10**6)

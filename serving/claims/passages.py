@@ -13,6 +13,7 @@ from serving.claims.support import Claim, Window, rarity, support, units_in
 from serving.claims.terms import quick_terms, read_terms
 from serving.prompt import Evidence
 
+_NUMBERING = re.compile(r"(?:\d+(?:\.\d+)*\.?|[A-Z]\.)\s+")
 _FIRST_WORD = re.compile(r"\W")
 CANDIDATES = 12  # windows read closely for one sentence: those that share most with it
 
@@ -125,7 +126,7 @@ def _units(evidence: Evidence) -> Iterator[_Unit]:
     before: Span | None = None
     for span in split_sentences(text):
         said = text[span.start : span.end]
-        if span.kind == "heading":
+        if span.kind == "heading" or (span.kind == "sentence" and _is_title(said)):
             heads, lead, before = (evidence.title, *evidence.heading, said), (), None
             head_words = _terms_of(heads)
             continue
@@ -135,6 +136,12 @@ def _units(evidence: Evidence) -> Iterator[_Unit]:
         leans = before is not None and _leans(said, before, span)
         yield _Unit(span.start, span.end, words, (*heads, *lead), above_words, leans)
         before = span
+
+
+def _is_title(said: str) -> bool:
+    """A line without an end and without a figure but its own number: plain text from PDF and Word marks no headings."""
+    unnumbered = _NUMBERING.sub("", said, count=1)
+    return not said.endswith((".", "!", "?", ":", ";", '"', ")")) and not any(map(str.isdigit, unnumbered))
 
 
 def _terms_of(texts: Sequence[str]) -> frozenset[str]:

@@ -211,13 +211,15 @@ def test_offsets_are_code_points() -> None:
         ("10", False),
         ("2.3 Bicycles.", False),
         ("Presents", False),
+        ("A present from a supplier", False),
         ("€75.", True),
         ("The answer is: €75.", True),
         ("Up to €75 from a supplier.", True),
     ],
 )
 def test_a_bare_figure_or_heading_counts_only_where_the_question_is_answered(answer: str, held: bool) -> None:
-    text = "You may take a present of up to €75 from a supplier.\n\nThe committee has 10 members.\n\n2.3 Bicycles"
+    paragraphs = ("You may take a present of up to €75 from a supplier.", "The committee has 10 members.", "2.3 Bicycles")
+    text = "\n\n".join((*paragraphs, "A present from a supplier"))
     evidence = Evidence(1, "d", "v", "Code of conduct", "s", ("Code of conduct", "Presents"), None, 0, len(text), text)
     question = "A supplier wants to send me a present. Up to what value is that fine?"
     grounding = ground(answer, [evidence], GroundingRule(0.6), question)

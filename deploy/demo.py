@@ -9,14 +9,12 @@ from rich.markup import escape
 
 from deploy.client import post
 from deploy.local import Stack, StackError
-from deploy.sampling import DOCUMENTS, sample_keys
+from deploy.sampling import DOCUMENTS, caller_principals, sample_keys
 from deploy.settings import Settings
 from deploy.showing import show_answer
 
-_QUESTIONS = (
-    ("hanneke", "How long is the notice period during probation?"),
-    ("ana", "How long is the notice period during probation?"),
-)
+_CALLERS = ("ana", "farah")
+_QUESTIONS = ("When does the lease of Canal Wharf run out?", "Who is our data protection officer?")
 
 
 def run_demo(settings: Settings) -> int:
@@ -42,13 +40,15 @@ def run_demo(settings: Settings) -> int:
 
 def _ask(console: Console, settings: Settings) -> None:
     keys = sample_keys(settings)
-    for caller, question in _QUESTIONS:
-        console.print(f"\n[bold cyan]{caller}[/bold cyan] asks: {escape(question)}")
-        show_answer(console, post(settings, "/v1/answer", {"question": question}, key=keys[caller]))
+    for question in _QUESTIONS:
+        for caller in _CALLERS:
+            tenant = caller_principals()[caller].tenant
+            console.print(f"\n[bold cyan]{caller}[/bold cyan] of {tenant} asks: {escape(question)}")
+            show_answer(console, post(settings, "/v1/answer", {"question": question}, key=keys[caller]))
 
 
 def _say_how_to_go_on(console: Console, settings: Settings, took: float) -> None:
-    key, question = sample_keys(settings)["ana"], "How many days of annual leave do I get?"
+    key, question = sample_keys(settings)["ana"], "Who is our data protection officer?"
     console.print(f"\n[bold]Serving at {settings.url}[/bold] after {took:.0f} s; Ctrl-C stops everything.")
     console.print("Go on in another terminal:\n")
     console.print(

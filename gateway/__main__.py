@@ -1,6 +1,7 @@
 """Start the gateway: `python -m gateway`."""
 
 import logging
+import socket
 import sys
 
 import structlog
@@ -11,20 +12,22 @@ from gateway.settings import Settings
 
 
 def main() -> int:
-    """Serve until a signal; 2 when a pinned version cannot be opened."""
+    """Serve until a signal; 2, with the reason logged, when the address is taken or a pinned version does not open."""
     configure_logs()
     settings = Settings()
     config = uvicorn.Config(
-        create_app(settings),
-        host=settings.host,
-        port=settings.port,
-        log_config=None,
-        log_level="critical",
-        access_log=False,
-        lifespan="on",
+        create_app(settings), log_config=None, log_level="critical", access_log=False, lifespan="on"
     )
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        listening = socket.create_server((settings.host, settings.port), family=family, backlog=config.backlog)
+    except OSError as error:
+        reason = f"{settings.host}:{settings.port} cannot be listened on: {error.strerror}"
+        structlog.get_logger().critical("cannot_start", reason=reason)
+        return 2
     server = uvicorn.Server(config)
-    server.run()
+    with listening:
+        server.run(sockets=[listening])
     return 0 if server.started else 2
 
 

@@ -1,5 +1,6 @@
 """The story of one answer, from question to verdict: find, decide, prompt, generate, check, record."""
 
+import asyncio
 import hashlib
 import hmac
 import secrets
@@ -17,13 +18,15 @@ from retrieval.acl import AccessFilter, Principal, access_filter
 from retrieval.search import Findings
 from serving.errors import EngineRefused
 from serving.generator import GenerationRequest
+from serving.output import response_format
 from serving.prompt import Evidence, Prompt, PromptBudget, build_prompt
 
 
 class Answering:
     """Holds what all answers share; `events` tells one of them."""
 
-    def __init__(self, release: Release, audit: Audit) -> None:
+    def __init__(self, release: Release, audit: Audit, seconds: float = 120.0) -> None:
+        self._seconds = seconds
         self._release = release
         self._audit = audit
         self._salt_key = secrets.token_bytes(32)
@@ -39,7 +42,8 @@ class Answering:
         draft = Draft()
         try:
             limit = index.recipe.passages
-            findings = await index.finder.find(asked.question, access, asked.narrowing, limit=limit)
+            async with asyncio.timeout(self._seconds):
+                findings = await index.finder.find(asked.question, access, asked.narrowing, limit=limit)
             draft.found(findings)
             if reason := enough_evidence(findings, index.recipe):
                 words = model.manifest.prompt.abstention
@@ -76,7 +80,7 @@ class Answering:
             messages=prompt.messages,
             max_tokens=min(asked.max_tokens or manifest.answer_tokens, manifest.answer_tokens),
             sampling=manifest.sampling,
-            response_format=asked.response_format or manifest.output_schema,
+            response_format=asked.response_format or response_format(manifest.output_schema),
             cache_salt=self._salt(access, exchange.pins),
             request_id=exchange.id,
         )

@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from deploy.pinboard import Pinboard, read_pinboard
+from deploy.pinboard import Pinboard, ReleaseConfigError, read_pinboard
 from gateway import errors
 from gateway.answering import Answering
 from gateway.audit import AuditLog
@@ -62,15 +62,19 @@ def create_app(settings: Settings, opening: Opening | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with (opening or open_parts)(settings, metrics) as parts:
-            app.state.parts = parts
-            metrics.in_flight.set_function(lambda: parts.limits.in_flight)
-            yield
+        try:
+            async with (opening or open_parts)(settings, metrics) as parts:
+                app.state.parts = parts
+                metrics.in_flight.set_function(lambda: parts.limits.in_flight)
+                yield
+        except (ReleaseConfigError, RetrievalError, ServingError) as error:
+            _log.critical("cannot_start", reason=str(error))
+            raise
 
     app = FastAPI(title="Twinpin", lifespan=lifespan, docs_url=None, redoc_url=None)
     for routes in (answer, search, ops):
         app.include_router(routes.router)
-    for expected in (errors.GatewayError, RetrievalError, ServingError):
+    for expected in (errors.GatewayError, RetrievalError, ServingError, TimeoutError):
         app.add_exception_handler(expected, _render)
     app.add_exception_handler(RequestValidationError, _render_invalid)
     app.add_exception_handler(HTTPException, _render_http)
@@ -98,7 +102,7 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncIterator[Part
             authenticator=Authenticator(settings.keys),
             limits=Limits(settings.max_concurrency),
             release=release,
-            answering=Answering(release, AuditLog(metrics)),
+            answering=Answering(release, AuditLog(metrics), settings.answer_seconds),
             readiness=Readiness(probes),
             metrics=metrics,
         )
@@ -111,7 +115,11 @@ async def _open_index(
     """Open the pinned index, refused unless a finished build of exactly that recipe is there."""
     recipe = load_recipe(board.index_recipe())
     directory = settings.index_directory(recipe.name)
+    if recipe.reranker is not None:
+        raise RecipeError(f"index {recipe.name!r} pins the reranker {recipe.reranker.package!r}: this release has none")
     manifest = read_manifest(directory, recipe)
+    if manifest.watermark != await catalog.watermark():
+        raise RecipeError(f"index {recipe.name!r} is behind the catalog: bring it up to date with `twinpin ingest`")
     store = EdgeStore.open(directory, recipe.embedder.dimensions)
     stack.push_async_callback(store.close)
     held = await store.count()

@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.events import Usage, Verdict
@@ -13,6 +14,7 @@ from serving.cost import cost_of
 from serving.generator import Finish, Piece
 from serving.grounding import ground
 from serving.markers import MarkerFilter
+from serving.output import OutputCheck
 from serving.prompt import Prompt
 from serving.records import InteractionRecord
 
@@ -62,8 +64,8 @@ class Draft:
         answer = "".join(self._said)
         manifest = model.manifest
         grounding = ground(answer, prompt.evidence, manifest.grounding, question, abstention=manifest.prompt.abstention)
-        status, reason = judge(grounding)
         finish = self._finish.reason if self._finish else "stop"
+        status, reason = judge(grounding, _violations(manifest.output_schema, answer), cut=finish == "length")
         return Verdict(status, reason, answer, grounding.citations, grounding.unsupported, finish)
 
     def settle(self, model: ModelVersion) -> Usage:
@@ -112,3 +114,7 @@ class Draft:
 def _place(found: Found) -> tuple[str, str, int, int, float]:
     ref = found.passage.ref
     return ref.document, ref.version, ref.start, ref.end, round(found.cosine, 4)
+
+
+def _violations(schema: Mapping[str, object] | None, answer: str) -> Sequence[str]:
+    return () if schema is None else [str(one) for one in OutputCheck(schema).violations(answer)]

@@ -109,6 +109,8 @@ def as_gateway_error(error: Exception) -> GatewayError:
                 f"the question needs {error.tokens} tokens with one passage, the model takes {error.limit}: shorten it",
                 param="question",
             )
+        case GenerationTimeout(phase="connect"):
+            return Unavailable("the model engine is not available: try again later", retry_after=5.0)
         case GenerationTimeout():
             return DeadlineExceeded("the model did not answer in time: try again, or ask for fewer max_tokens")
         case EngineUnavailable():
@@ -116,6 +118,8 @@ def as_gateway_error(error: Exception) -> GatewayError:
             return Unavailable("the model engine is not available: try again later", retry_after=again)
         case GenerationError():
             return Unavailable("the model engine gave no complete answer: try again", retry_after=1.0)
+        case TimeoutError():
+            return DeadlineExceeded("finding did not end in time: try again")
         case CatalogError():
             gone = "the document catalog is not available, so no passage can be checked: try again later"
             return Unavailable(gone, code="catalog_unavailable", retry_after=5.0)

@@ -32,6 +32,11 @@ class Filter(Strict):
         return Narrowing(tuple(category), self.updated_after, self.updated_before)
 
 
+def narrowing_of(wanted: Filter | None) -> Narrowing:
+    """What a request's filter narrows to; none narrows nothing."""
+    return (wanted or Filter()).narrowing()
+
+
 class TextPart(BaseModel):
     """OpenAI's content part; only text can be asked about."""
 
@@ -44,16 +49,18 @@ class Turn(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[TextPart]
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: str | list[TextPart] | None = None
 
     def words(self) -> str:
-        """The text of all parts."""
-        return self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
+        """The text of all parts; an assistant's turn that only called tools has none."""
+        return self.content if isinstance(self.content, str) else "".join(part.text for part in self.content or ())
 
-    def message(self) -> Message:
-        """As the prompt builder takes it."""
-        return Message("system" if self.role == "developer" else self.role, self.words())
+    def message(self) -> Message | None:
+        """As the prompt builder takes it; None for turns that a model version has no use for."""
+        if self.role not in ("user", "assistant") or not self.words():
+            return None
+        return Message("user" if self.role == "user" else "assistant", self.words())
 
 
 Turns = Annotated[list[Turn], Field(min_length=1, max_length=1_000)]
@@ -66,8 +73,8 @@ class AnswerRequest(Strict):
     messages: Turns | None = None
     conversation: Words | None = None
     user: Words | None = None
-    filter: Filter = Filter()
-    stream: bool = False
+    filter: Filter | None = None
+    stream: bool | None = False
     max_tokens: Annotated[int, Field(ge=1, le=4_096)] | None = None
     response_format: dict[str, Any] | None = None
     retrieval: Literal["auto"] = "auto"
@@ -90,26 +97,35 @@ class ChatRequest(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    model: str
+    model: Words
     messages: Turns
-    stream: bool = False
+    stream: bool | None = False
     stream_options: StreamOptions | None = None
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
     response_format: dict[str, Any] | None = None
     user: Words | None = None
     n: Literal[1] | None = 1
-    filter: Filter = Filter()
+    filter: Filter | None = None
     conversation: Words | None = None
 
+    @model_validator(mode="after")
+    def _no_tools(self) -> "ChatRequest":
+        sent = self.model_extra or {}
+        if sent.get("tools") or sent.get("functions"):
+            raise ValueError("tools are not supported by the pinned model version: leave them out")
+        return self
+
     def ignored(self) -> list[str]:
-        """Fields that were sent and have no effect."""
-        return sorted(name for name, value in (self.model_extra or {}).items() if value is not None)
+        """What was sent and has no effect: fields that the model version pins, and turns that it does not read."""
+        fields = [name for name, value in (self.model_extra or {}).items() if value is not None]
+        roles = {turn.role for turn in self.messages} - {"user", "assistant"}
+        return sorted([*fields, *(f"messages.{role}" for role in roles)])
 
 
 class SearchRequest(Strict):
     """`POST /v1/search`."""
 
     query: Question
-    filter: Filter = Filter()
+    filter: Filter | None = None
     limit: Annotated[int, Field(ge=1, le=50)] = 10

@@ -5,7 +5,7 @@ connection to the engine and so frees it.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AbstractContextManager, aclosing
 from typing import Any, Protocol
 
@@ -79,8 +79,11 @@ class AnswerResponse(Response):
             async for event in events:
                 seen[type(event)] = event
         body = encode(self._wire.body(seen[Sources], seen[Verdict], seen[Usage]))
-        timing = ", ".join(f"{stage};dur={1000 * took:.1f}" for stage, took in seen[Usage].timings.items())
-        headers |= {"content-type": "application/json", "content-length": str(len(body)), "server-timing": timing}
+        headers |= {
+            "content-type": "application/json",
+            "content-length": str(len(body)),
+            "server-timing": server_timing(seen[Usage].timings),
+        }
         await send(_start(headers))
         await send({"type": "http.response.body", "body": body})
 
@@ -136,6 +139,11 @@ def _start(headers: dict[str, str]) -> Message:
 
 def _more(body: bytes) -> Message:
     return {"type": "http.response.body", "body": body, "more_body": True}
+
+
+def server_timing(seconds: Mapping[str, float]) -> str:
+    """The `Server-Timing` header: milliseconds per stage."""
+    return ", ".join(f"{stage};dur={1000 * took:.1f}" for stage, took in seconds.items())
 
 
 def sse(event: str, data: object) -> bytes:

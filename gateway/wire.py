@@ -162,6 +162,7 @@ def _about(exchange: Exchange) -> dict[str, Any]:
 def _verdict(verdict: Verdict) -> dict[str, Any]:
     return {
         "status": verdict.status,
+        "finish": verdict.finish,
         "reason": verdict.reason,
         "citations": [_citation(one) for one in verdict.citations],
         "unsupported": verdict.unsupported,

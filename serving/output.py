@@ -12,6 +12,13 @@ from serving.errors import SchemaError
 MOST_VIOLATIONS = 20
 
 
+def response_format(schema: Mapping[str, object] | None) -> Mapping[str, object] | None:
+    """OpenAI's object that has the engine enforce a schema."""
+    if schema is None:
+        return None
+    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": True}}
+
+
 @dataclass(frozen=True, slots=True)
 class Violation:
     """What does not fit: `path` is a JSON pointer into the answer, `rule` the schema's keyword that it breaks.

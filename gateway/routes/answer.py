@@ -8,7 +8,7 @@ from starlette.responses import Response
 from gateway.errors import Invalid, NotFound
 from gateway.exchange import Asked
 from gateway.routes.edge import caller, parts
-from gateway.schemas import LONGEST_QUESTION, AnswerRequest, ChatRequest, Turn
+from gateway.schemas import LONGEST_QUESTION, AnswerRequest, ChatRequest, Turn, narrowing_of
 from gateway.streaming import AnswerResponse
 from gateway.wire import NativeWire, OpenAIWire
 from serving.generator import Message
@@ -24,7 +24,7 @@ async def answer(request: Request, body: AnswerRequest) -> Response:
     asked = Asked(
         question=question,
         history=history,
-        narrowing=body.filter.narrowing(),
+        narrowing=narrowing_of(body.filter),
         max_tokens=body.max_tokens,
         response_format=body.response_format,
         conversation=body.conversation,
@@ -33,7 +33,7 @@ async def answer(request: Request, body: AnswerRequest) -> Response:
     exchange = here.answering.open(asked, principal)
     admission = here.limits.admit(principal.tenant)
     return AnswerResponse(
-        exchange, here.answering.events(exchange), NativeWire(exchange), admission, stream=body.stream
+        exchange, here.answering.events(exchange), NativeWire(exchange), admission, stream=bool(body.stream)
     )
 
 
@@ -46,7 +46,7 @@ async def chat_completions(request: Request, body: ChatRequest) -> Response:
     asked = Asked(
         question=question,
         history=history,
-        narrowing=body.filter.narrowing(),
+        narrowing=narrowing_of(body.filter),
         max_tokens=body.max_completion_tokens or body.max_tokens,
         response_format=body.response_format,
         conversation=body.conversation,
@@ -56,7 +56,7 @@ async def chat_completions(request: Request, body: ChatRequest) -> Response:
     include_usage = body.stream_options is not None and body.stream_options.include_usage
     wire = OpenAIWire(exchange, body.model, include_usage, body.ignored())
     admission = here.limits.admit(principal.tenant)
-    return AnswerResponse(exchange, here.answering.events(exchange), wire, admission, stream=body.stream)
+    return AnswerResponse(exchange, here.answering.events(exchange), wire, admission, stream=bool(body.stream))
 
 
 @router.get("/v1/models")
@@ -80,4 +80,4 @@ def _last_turn(turns: Sequence[Turn]) -> tuple[str, tuple[Message, ...]]:
         raise Invalid("the last message must be a user turn with some text", param="messages")
     if len(question) > LONGEST_QUESTION:
         raise Invalid(f"the question is longer than {LONGEST_QUESTION} characters: shorten it", param="messages")
-    return question, tuple(turn.message() for turn in before)
+    return question, tuple(message for turn in before if (message := turn.message()) is not None)

@@ -1,5 +1,6 @@
 """Finding without answering: the passages this caller may see, with their scores."""
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -7,7 +8,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from gateway.routes.edge import caller, parts
-from gateway.schemas import SearchRequest
+from gateway.schemas import SearchRequest, narrowing_of
+from gateway.streaming import server_timing
 from gateway.wire import passage
 from retrieval.acl import access_filter
 
@@ -21,7 +23,10 @@ async def search(request: Request, body: SearchRequest) -> Response:
     pins = here.release.resolve()
     with here.limits.admit(principal.tenant) as limits:
         finder = here.release.index(pins).finder
-        findings = await finder.find(body.query, access_filter(principal), body.filter.narrowing(), limit=body.limit)
+        async with asyncio.timeout(here.settings.answer_seconds):
+            findings = await finder.find(
+                body.query, access_filter(principal), narrowing_of(body.filter), limit=body.limit
+            )
     here.metrics.found(pins.index, findings.violations, findings.stale)
     shown: dict[str, Any] = {
         "object": "search",
@@ -29,4 +34,10 @@ async def search(request: Request, body: SearchRequest) -> Response:
         "versions": {"index": pins.index, "generation": pins.generation},
         "timings": {stage: round(seconds, 4) for stage, seconds in findings.timings.items()},
     }
-    return Response(msgspec.json.encode(shown), headers={**pins.headers(), **limits}, media_type="application/json")
+    headers = {
+        **pins.headers(),
+        **limits,
+        "x-twinpin-cache": "bypass",
+        "server-timing": server_timing(findings.timings),
+    }
+    return Response(msgspec.json.encode(shown), headers=headers, media_type="application/json")

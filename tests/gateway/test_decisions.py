@@ -57,7 +57,13 @@ def test_only_an_answer_that_is_cited_throughout_stands(
     abstained: bool,
     verdict: tuple[Status, Reason | None],
 ) -> None:
-    assert judge(Grounding(citations, unsupported, 1.0, abstained)) == verdict
+    assert judge(Grounding(citations, unsupported, 1.0, abstained), (), cut=False) == verdict
+
+
+def test_a_cut_answer_and_one_off_its_schema_go_to_review() -> None:
+    supported = Grounding((CITED,), (), 1.0, abstained=False)
+    assert judge(supported, (), cut=True) == ("review", "ungrounded")
+    assert judge(supported, ["/days: not a number"], cut=False) == ("review", "policy")
 
 
 @pytest.mark.parametrize(

@@ -136,19 +136,23 @@ def test_an_unknown_model_is_not_found_and_never_passed_on(house: House, asked: 
     [
         ({"n": 2}, "n"),
         ({"messages": []}, "messages"),
-        ({"messages": [{"role": "tool", "content": "42", "tool_call_id": "x"}]}, "messages.0.role"),
+        ({"messages": [{"role": "tool", "content": "42", "tool_call_id": "x"}]}, "messages"),
+        ({"messages": [{"role": "critic", "content": "42"}]}, "messages.0.role"),
+        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, None),
         ({"messages": [{"role": "assistant", "content": "I said so."}]}, "messages"),
         ({"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Yes?"}]}, "messages"),
         ({"messages": [{"role": "user", "content": "  \n "}]}, "messages"),
         ({"messages": [{"role": "user", "content": "a" * 8_001}]}, "messages"),
-        ({"messages": [{"role": "user"}]}, "messages.0.content"),
+        ({"messages": [{"role": "user"}]}, "messages"),
         ({"messages": [{"role": "user", "content": 5}]}, "messages.0.content"),
         ({"max_tokens": 0}, "max_tokens"),
         ({"filter": {"colour": "red"}}, "filter.colour"),
         ({"stream": "maybe"}, "stream"),
     ],
 )
-def test_what_cannot_be_asked_is_refused_naming_the_field(house: House, change: dict[str, Any], field: str) -> None:
+def test_what_cannot_be_asked_is_refused_naming_the_field(
+    house: House, change: dict[str, Any], field: str | None
+) -> None:
     messages = [{"role": "user", "content": REFUND_QUESTION}]
     accepted = {"model": "twinpin", "messages": messages, "n": 1}
     assert house.post("/v1/chat/completions", accepted).status_code == 200

@@ -37,7 +37,7 @@ def error_of(response: Response) -> dict[str, Any]:
         ({"messages": [{"role": "user", "content": "Both?"}]}, None),
         ({"question": None, "messages": [{"role": "assistant", "content": "I said so."}]}, "messages"),
         ({"question": None, "messages": [{"role": "user", "content": " "}]}, "messages"),
-        ({"question": None, "messages": [{"role": "tool", "content": "42"}]}, "messages.0.role"),
+        ({"question": None, "messages": [{"role": "tool", "content": "42"}]}, "messages"),
         ({"filter": {"colour": "red"}}, "filter.colour"),
         ({"filter": {"tenant": "other"}}, "filter.tenant"),
         ({"filter": {"allow": ["group:hr"]}}, "filter.allow"),

@@ -55,7 +55,9 @@ def test_text_and_verdict_are_the_same_streamed_or_not(house: House, said: str) 
     house.model.says(said)
     whole, told = house.ask().json(), streamed(house)
     assert words(told).encode() == whole["answer"].encode()
-    assert one(told, "verdict") == {name: whole[name] for name in ("status", "reason", "citations", "unsupported")}
+    assert one(told, "verdict") == {
+        name: whole[name] for name in ("status", "finish", "reason", "citations", "unsupported")
+    }
     assert one(told, "usage")["usage"] == whole["usage"]
     assert one(told, "usage")["timings"].keys() == whole["timings"].keys()
 
@@ -68,7 +70,13 @@ def test_an_abstention_streams_like_any_answer(house: House, question: str, call
     told = streamed(house, question, caller)
     assert [event.name for event in told] == ["sources", "delta", "verdict", "usage", "done"]
     assert words(told) == house.ask(question, caller).json()["answer"] == "I do not know."
-    assert one(told, "verdict") == {"status": "abstained", "reason": reason, "citations": [], "unsupported": []}
+    assert one(told, "verdict") == {
+        "status": "abstained",
+        "finish": "stop",
+        "reason": reason,
+        "citations": [],
+        "unsupported": [],
+    }
 
 
 def test_a_failure_after_the_first_byte_is_an_error_event_and_no_done(house: House) -> None:

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from deploy import keys as keyfile
 from deploy.client import GatewayRefused, post
+from deploy.local import StackError
 from deploy.pinboard import ReleaseConfigError, read_pinboard
 from deploy.settings import Settings
 from deploy.showing import show_answer, show_passages
@@ -18,7 +19,10 @@ from retrieval.errors import RetrievalError
 from serving.errors import ServingError
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Twinpin: two pins, one for the index, one for the model."
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Twinpin: two pins, one for the index, one for the model.",
 )
 keys = typer.Typer(no_args_is_help=True, help="API keys: who may call, as whom, and for what.")
 app.add_typer(keys, name="keys")
@@ -126,7 +130,7 @@ def keys_revoke(prefix: str) -> None:
 
 def main() -> None:
     """Run a command; expected refusals are one line on standard error and exit code 2."""
-    expected = (GatewayRefused, ReleaseConfigError, RetrievalError, ServingError, keyfile.KeyFileError)
+    expected = (GatewayRefused, ReleaseConfigError, RetrievalError, ServingError, StackError, keyfile.KeyFileError)
     try:
         app()
     except expected as error:

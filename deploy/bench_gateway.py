@@ -31,6 +31,7 @@ def measure_gateway(settings: Settings) -> dict[str, dict[str, float | int]]:
     with tempfile.TemporaryDirectory() as folder:
         own = _bench_settings(settings, Path(folder))
         with Stack(own) as stack:
+            stack.make_weights()  # for their tokenizer
             stack.start_scripted_engine(TOKENS)
             stack.ingest(DOCUMENTS)
             stack.serve()

@@ -1,9 +1,11 @@
 """API keys: created here, stored hashed in a YAML file, looked up by the gateway."""
 
+import fcntl
 import hashlib
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -73,17 +75,19 @@ def create_key(path: Path, *, tenant: str, subject: str, groups: Iterable[str], 
         scopes=wanted,
         created=datetime.now(UTC),
     )
-    _write(path, [*read_keys(path).keys.values(), key])
+    with _exclusive(path):
+        _write(path, [*read_keys(path).keys.values(), key])
     return secret
 
 
 def revoke_key(path: Path, prefix: str) -> ApiKey:
     """Remove the one key whose prefix this is."""
-    keys = list(read_keys(path).keys.values())
-    named = [key for key in keys if key.prefix == prefix]
-    if len(named) != 1:
-        raise KeyFileError(f"{len(named)} keys have prefix {prefix!r}: `twinpin keys list` shows them")
-    _write(path, [key for key in keys if key is not named[0]])
+    with _exclusive(path):
+        keys = list(read_keys(path).keys.values())
+        named = [key for key in keys if key.prefix == prefix]
+        if len(named) != 1:
+            raise KeyFileError(f"{len(named)} keys have prefix {prefix!r}: `twinpin keys list` shows them")
+        _write(path, [key for key in keys if key is not named[0]])
     return named[0]
 
 
@@ -91,9 +95,20 @@ def _digest(secret: str) -> str:
     return f"sha256:{hashlib.sha256(secret.encode()).hexdigest()}"
 
 
+@contextmanager
+def _exclusive(path: Path) -> Iterator[None]:
+    """One change at a time, so that a key revoked by one process is not written back by another."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+    except OSError as error:
+        raise KeyFileError(f"key file {path.name!r} cannot be changed: {error.strerror}") from error
+
+
 def _write(path: Path, keys: list[ApiKey]) -> None:
     """Readers see the old file or the new one; only the owner can read it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".draft")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:

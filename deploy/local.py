@@ -79,10 +79,14 @@ class Stack:
         for child in reversed(self._children):
             child.stop()
 
+    def make_weights(self) -> None:
+        """Make the pinned model's weights and tokenizer if they are not there."""
+        self._run("model weights", weights_command(self.settings, self.manifest))
+
     def start_engine(self) -> None:
         """Make the weights if they are not there and start the pinned model's engine; it loads while others work."""
         self._require_room()
-        self._run("model weights", weights_command(self.settings, self.manifest))
+        self.make_weights()
         command, environment = engine_plan(self.settings, self.manifest, self.settings.engine_port)
         self._start("engine", command, environment)
 

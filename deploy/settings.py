@@ -1,7 +1,9 @@
 """What an operator can set for the command line; the only reader of the environment in this package."""
 
 from pathlib import Path
+from typing import Self
 
+from pydantic import model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -11,7 +13,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="TWINPIN_", extra="ignore", use_attribute_docstrings=True)
 
     url: str = "http://127.0.0.1:8080"
-    """The gateway that `ask`, `search` and `evaluate` talk to."""
+    """The gateway that `ask`, `search` and `evaluate` talk to; by default the one here, at whatever port is set."""
     api_key: str | None = None
     """The caller's key for `ask` and `search`."""
     data: Path = Path(".twinpin")
@@ -24,6 +26,12 @@ class Settings(BaseSettings):
     """Port of the model engine that `run` starts."""
     engine_python: Path = Path(".engine/bin/python")
     """Interpreter of the engine's environment."""
+
+    @model_validator(mode="after")
+    def _local_gateway(self) -> Self:
+        if "url" not in self.model_fields_set:
+            self.url = f"http://127.0.0.1:{self.port}"
+        return self
 
     @property
     def catalog(self) -> Path:

@@ -5,6 +5,7 @@ millisecond or two, and `optimize` belongs in a process that serves nobody.
 """
 
 import fcntl
+import shutil
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from pathlib import Path
@@ -45,7 +46,7 @@ class EdgeStore:
         lock = _lock(directory)
         path = directory / "shard"
         try:
-            shard = _engine(lambda: _load(path) if (path / "segments").exists() else _create(path, dimensions))
+            shard = _engine(lambda: _load(path) if path.exists() else _create(path, dimensions))
         except StoreError:
             lock.close()
             raise
@@ -142,19 +143,25 @@ def _load(path: Path) -> qe.EdgeShard:
 
 
 def _create(path: Path, dimensions: int) -> qe.EdgeShard:
-    path.mkdir(exist_ok=True)
+    """Made under another name first: a shard that is there has its configuration and all its indexes."""
+    draft = path.with_name(f"{path.name}.draft")
+    for unfinished in (draft, path):
+        shutil.rmtree(unfinished, ignore_errors=True)
+    draft.mkdir()
     config = qe.EdgeConfig(
         vectors={_DENSE: qe.EdgeVectorParams(size=dimensions, distance=qe.Distance.Cosine)},
         sparse_vectors={_SPARSE: qe.EdgeSparseVectorParams(modifier=qe.Modifier.Idf)},
         hnsw_config=qe.HnswIndexConfig(m=0, ef_construct=100, full_scan_threshold=10_000),
     )
-    shard = qe.EdgeShard.create(str(path), config)
+    shard = qe.EdgeShard.create(str(draft), config)
     tenant = qe.KeywordIndexParams(is_tenant=True)
     shard.update(qe.UpdateOperation.create_field_index(payload.TENANT, tenant))
     for field in payload.KEYWORDS:
         shard.update(qe.UpdateOperation.create_field_index(field, qe.PayloadSchemaType.Keyword))
     shard.update(qe.UpdateOperation.create_field_index(payload.UPDATED, qe.PayloadSchemaType.Datetime))
-    return shard
+    shard.close()
+    draft.rename(path)
+    return _load(path)
 
 
 def _match(key: str, value: str) -> Condition:

@@ -34,7 +34,7 @@ def test_the_file_holds_digests_and_only_its_owner_reads_it(path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
     make(path, "ben")
     assert path.stat().st_mode & 0o777 == 0o600
-    assert [file.name for file in path.parent.iterdir()] == ["keys.yaml"]
+    assert sorted(file.name for file in path.parent.iterdir()) == ["keys.lock", "keys.yaml"]
 
 
 def test_every_key_is_another_one(path: Path) -> None:

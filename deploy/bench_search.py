@@ -99,27 +99,31 @@ async def _fill(synthetic: _Synthetic, store: EdgeStore, catalog: Catalog) -> li
 async def _time(
     synthetic: _Synthetic, store: EdgeStore, catalog: Catalog, access: AccessFilter
 ) -> dict[str, float | int]:
-    search, engine, authority = [], [], []
+    """One line after the other what `Finder.find` does once the question is embedded, with a clock between them."""
+    scoring, searching, reading = [], [], []
     for query in [synthetic.query() for _ in range(QUERIES)]:
         started = time.perf_counter()
         legs = await store.score(query, access, Narrowing())
         scored = time.perf_counter()
         best = fuse(legs, _FUSION)[:LIMIT]
         fetched = await store.fetch([one.chunk for one in best], access)
-        checked = time.perf_counter()
+        searched = time.perf_counter()
         passages = await catalog.read([hit.ref for hit in fetched.hits], access, "synthetic")
         read = time.perf_counter()
         if len(passages) != LIMIT:
             raise RuntimeError(f"{len(passages)} passages came back, {LIMIT} were due")
-        engine.append(scored - started)
-        search.append(checked - started)
-        authority.append(read - checked)
+        scoring.append(scored - started)
+        searching.append(searched - started)
+        reading.append(read - searched)
+    finding = [search + read for search, read in zip(searching, reading, strict=True)]
     return {
-        "hybrid search with both access checks, p50 ms": _at(search, 50),
-        "hybrid search with both access checks, p99 ms": _at(search, 99),
-        "of it scoring in the engine, p50 ms": _at(engine, 50),
-        f"authority read of {LIMIT} passages in SQLite, p50 ms": _at(authority, 50),
-        f"authority read of {LIMIT} passages in SQLite, p99 ms": _at(authority, 99),
+        "hybrid search with access filter and second check, p50 ms": _at(searching, 50),
+        "hybrid search with access filter and second check, p99 ms": _at(searching, 99),
+        "of it the engine's scoring of both legs, p50 ms": _at(scoring, 50),
+        f"then the catalog's authority read of {LIMIT} passages, p50 ms": _at(reading, 50),
+        f"then the catalog's authority read of {LIMIT} passages, p99 ms": _at(reading, 99),
+        "all of finding but the embedding, p50 ms": _at(finding, 50),
+        "all of finding but the embedding, p99 ms": _at(finding, 99),
     }
 
 

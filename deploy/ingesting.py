@@ -20,7 +20,8 @@ async def ingest_folder(
 ) -> Report:
     """Bring the pinned index version up to date with a folder."""
     recipe = load_recipe(board.index_recipe())
-    documents = FolderSource(folder).documents()
+    source = FolderSource(folder)
+    documents = source.documents()
     directory = settings.index_directory(recipe.name)
     async with AsyncExitStack() as stack:
         catalog = await stack.enter_async_context(Catalog.open(settings.catalog))
@@ -30,4 +31,5 @@ async def ingest_folder(
         progress(0, len(documents), "loading the embedding model")
         embedder = open_embedder(recipe.embedder)
         stack.callback(embedder.close)
-        return await Ingestion(recipe, directory, catalog, store, embedder, parser, progress).run(documents)
+        run = Ingestion(recipe, directory, catalog, store, embedder, parser, progress)
+        return await run.run(documents, source.origin)

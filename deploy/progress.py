@@ -49,7 +49,7 @@ class IngestProgress:
             sys.stdout.flush()
 
     def summarise(self, report: Report, *, as_json: bool) -> None:
-        """What was done, and each document that did not get in with its reason."""
+        """What was done, and with its reason each document that did not get in or was taken from its readers."""
         counts: dict[str, int] = {}
         for outcome in report.outcomes:
             counts[outcome.status] = counts.get(outcome.status, 0) + 1
@@ -58,11 +58,12 @@ class IngestProgress:
                 "counts": counts,
                 "embedded": report.embedded,
                 "troubled": report.troubled,
+                "departed": report.departed,
                 "manifest": report.manifest,
             }
             sys.stdout.write(json.dumps(msgspec.to_builtins(shown), indent=2) + "\n")
             return
-        for outcome in report.troubled:
+        for outcome in report.troubled + report.departed:
             sys.stderr.write(f"{outcome.status}: {outcome.reason}\n")
         done = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
         manifest, took = report.manifest, time.monotonic() - self._started

@@ -4,7 +4,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,17 @@ and noisy: compare ratios within a run, not absolute times between runs.
 """
 
 
-def write_result(name: str, command: str, figures: Mapping[str, Mapping[str, Any]]) -> Path:
-    """Record a run's figures (section → name → value) and generate the page again."""
+def write_result(
+    name: str, command: str, figures: Mapping[str, Mapping[str, Any]], *, rows: Sequence[Mapping[str, Any]] = ()
+) -> Path:
+    """Record figures (section → name → value), and a row per case if there are any; make the page again."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     path = FOLDER / f"{name}.json"
     date = datetime.now(UTC).isoformat(timespec="seconds")
-    result = {"command": command, "commit": _commit(), "date": date, "machine": _machine(), "figures": figures}
+    made = {"command": command, "commit": _commit(), "date": date, "machine": _machine()}
+    result: dict[str, Any] = {**made, "figures": figures}
+    if rows:
+        result["rows"] = rows
     path.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
     write_page()
     return path

@@ -10,7 +10,7 @@ from ir_measures import RR, R, nDCG
 
 @dataclass(frozen=True, slots=True)
 class Golden:
-    """One question as one caller asks it. `facts` stand in every document of `documents`."""
+    """A question as one caller asks it: `facts` stand in each of `documents`, `forbidden` may not be shown."""
 
     id: str
     split: str
@@ -20,6 +20,7 @@ class Golden:
     documents: tuple[str, ...]
     facts: tuple[str, ...]
     why: str | None
+    forbidden: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Judged:
     """One answer held against its golden question."""
 
     golden: Golden
+    answer: str
     status: str
     cited_expected: bool
     has_fact: bool
@@ -35,8 +37,12 @@ class Judged:
     leaks: int
 
 
-def retrieval_scores(golden: Iterable[Golden], ranked: Mapping[str, Sequence[str]]) -> dict[str, float]:
-    """recall@5, MRR and nDCG@10 over answerable questions; `ranked` is documents, best first, by question id."""
+def retrieval_scores(golden: Iterable[Golden], ranked: Mapping[str, Sequence[str]], passages: int) -> dict[str, float]:
+    """Measures over answerable questions. `ranked` is each passage's document, best first, by question id.
+
+    recall@5, MRR and nDCG@10 are over documents; "shown" is the share of questions of which an expected document is
+    among the first `passages` passages, which are what the model gets.
+    """
     asked = [one for one in golden if one.answerable]
     qrels = [ir_measures.Qrel(one.id, document, 1) for one in asked for document in one.documents]
     run = [
@@ -45,7 +51,13 @@ def retrieval_scores(golden: Iterable[Golden], ranked: Mapping[str, Sequence[str
         for rank, document in enumerate(dict.fromkeys(ranked[one.id]))
     ]
     scores = ir_measures.calc_aggregate([R @ 5, RR, nDCG @ 10], qrels, run)
-    return {"recall@5": float(scores[R @ 5]), "mrr": float(scores[RR]), "ndcg@10": float(scores[nDCG @ 10])}
+    shown = _share(not set(one.documents).isdisjoint(ranked[one.id][:passages]) for one in asked)
+    return {
+        "recall@5": float(scores[R @ 5]),
+        "mrr": float(scores[RR]),
+        "ndcg@10": float(scores[nDCG @ 10]),
+        f"shown: expected document in the first {passages} passages": shown,
+    }
 
 
 def answer_scores(judged: Sequence[Judged]) -> dict[str, float | int]:
@@ -66,7 +78,7 @@ def answer_scores(judged: Sequence[Judged]) -> dict[str, float | int]:
         "unanswerable: abstained, not permitted": _share(one.status == "abstained" for one in hidden),
         "unanswerable: answered as if known": _share(one.status == "answered" for one in unanswerable),
         "cited spans": spans,
-        "cited spans whose text is at that place": sum(one.true_spans for one in judged) / spans if spans else 1.0,
+        "cited spans whose text is at that place": sum(one.true_spans for one in judged) / spans if spans else 0.0,
         "leaks": sum(one.leaks for one in judged),
     }
 
@@ -88,6 +100,7 @@ def parse_golden(row: Mapping[str, Any]) -> Golden:
         documents=tuple(row["documents"]),
         facts=tuple(row["facts"]),
         why=row["why"],
+        forbidden=tuple(row.get("forbidden", ())),
     )
 
 

@@ -13,7 +13,7 @@ def golden(name: str, *documents: str, why: str | None = None) -> Golden:
 
 
 def judged(one: Golden, status: str = "answered", **fields: object) -> Judged:
-    base = Judged(one, status, cited_expected=False, has_fact=False, spans=0, true_spans=0, leaks=0)
+    base = Judged(one, "said", status, cited_expected=False, has_fact=False, spans=0, true_spans=0, leaks=0)
     return replace(base, **fields)  # type: ignore[arg-type]
 
 
@@ -25,7 +25,7 @@ def test_retrieval_scores_by_hand() -> None:
         "never": ["x", "y"],
         "no answer": ["a"],
     }
-    scores = retrieval_scores(asked, ranked)
+    scores = retrieval_scores(asked, ranked, 2)
     assert scores["recall@5"] == pytest.approx((1 + 1 + 0) / 3)
     assert scores["mrr"] == pytest.approx((1 + 1 / 3 + 0) / 3)
     third = (1 / math.log2(4) + 1 / math.log2(6)) / (1 + 1 / math.log2(3))
@@ -33,12 +33,13 @@ def test_retrieval_scores_by_hand() -> None:
 
 
 def test_a_question_for_which_nothing_was_found_counts_as_nothing() -> None:
-    scores = retrieval_scores([golden("one", "a"), golden("two", "a")], {"one": ["a"], "two": []})
-    assert scores == {"recall@5": 0.5, "mrr": 0.5, "ndcg@10": 0.5}
+    scores = retrieval_scores([golden("one", "a"), golden("two", "a")], {"one": ["a"], "two": []}, 2)
+    shown = "shown: expected document in the first 2 passages"
+    assert scores == {"recall@5": 0.5, "mrr": 0.5, "ndcg@10": 0.5, shown: 0.5}
 
 
 def test_a_document_on_the_sixth_place_is_not_among_five() -> None:
-    scores = retrieval_scores([golden("one", "a")], {"one": ["p", "q", "r", "s", "t", "a"]})
+    scores = retrieval_scores([golden("one", "a")], {"one": ["p", "q", "r", "s", "t", "a"]}, 2)
     assert scores["recall@5"] == 0.0
     assert scores["mrr"] == pytest.approx(1 / 6)
 

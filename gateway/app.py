@@ -152,6 +152,8 @@ async def _render(request: Request, error: Exception) -> Response:
     if told.status >= errors.Internal.status:
         _log.error("request_failed", request_id=request_id, code=told.code, exc_info=error)
     headers = {} if told.retry_after is None else {"retry-after": str(max(1, round(told.retry_after)))}
+    if isinstance(told, errors.Unauthenticated):
+        headers["www-authenticate"] = "Bearer"
     return JSONResponse(told.body(request_id), status_code=told.status, headers=headers)
 
 
@@ -163,7 +165,11 @@ async def _render_unexpected(request: Request, error: Exception) -> Response:
 
 
 async def _render_invalid(request: Request, error: Exception) -> Response:
-    """Name the first field at fault; the value is not repeated."""
+    """Name the first field at fault, to callers that are known; the value is not repeated."""
+    try:
+        request.app.state.parts.authenticator.principal(request.headers.get("authorization"))
+    except errors.Unauthenticated as unknown:
+        return await _render(request, unknown)
     first = cast("RequestValidationError", error).errors()[0]
     if first["type"] == "json_invalid":
         return await _render(request, errors.Invalid(_NOT_JSON))

@@ -181,3 +181,9 @@ def test_the_filter_holds_for_answers_too(house: House) -> None:
     assert (narrowed["status"], narrowed["reason"]) == ("abstained", "no_hits")
     chat = house.chat(filter={"category": "hr"}).json()["twinpin"]
     assert (chat["status"], chat["reason"]) == ("abstained", "no_hits")
+
+
+def test_an_unknown_caller_is_told_so_before_anything_of_the_body(house: House) -> None:
+    response = house.client.post("/v1/answer", json={"nonsense": 1}, headers={"authorization": "Bearer tp_unknown"})
+    assert (response.status_code, response.headers["www-authenticate"]) == (401, "Bearer")
+    assert "nonsense" not in response.text

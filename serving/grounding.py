@@ -97,7 +97,7 @@ def _any_abstains(answer: str, abstention: str) -> bool:
 class _Judge:
     """Finds what holds a stretch of one answer."""
 
-    __slots__ = ("_answer", "_asked", "_asked_figures", "_passages", "_polar", "_threshold", "_topic")
+    __slots__ = ("_answer", "_asked", "_asked_figures", "_asked_terms", "_passages", "_polar", "_threshold", "_topic")
 
     def __init__(self, answer: str, passages: Passages, threshold: float, question: str) -> None:
         asked = read_terms(question)
@@ -105,6 +105,7 @@ class _Judge:
         self._passages = passages
         self._threshold = threshold
         self._asked = asked.bag
+        self._asked_terms = asked
         self._topic = frozenset(asked.words) - LIGHT_STEMS
         self._asked_figures = frozenset(asked.figures)
         self._polar = asks_for_a_side(question)
@@ -126,7 +127,7 @@ class _Judge:
         leans_on = (
             self._topic if _is_bare(frozenset(terms.words) - LIGHT_STEMS, self._answer[start:end]) else frozenset()
         )
-        return Claim(terms, new, new_figures, asserts, leans_on)
+        return Claim(terms, new, new_figures, self._asked_terms, asserts, leans_on)
 
     def _citations(self, claim: Claim, start: int, end: int) -> tuple[Citation, ...]:
         named = tuple(self._named(claim, start, end))

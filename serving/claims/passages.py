@@ -8,6 +8,7 @@ from heapq import nsmallest
 
 from serving.claims.figures import Figure, find_figures
 from serving.claims.lexicon import REFERRING, stem
+from serving.claims.phrases import asks_for_a_side
 from serving.claims.sentences import Span, split_sentences
 from serving.claims.support import Claim, Window, rarity, support, units_in
 from serving.claims.terms import quick_terms, read_terms
@@ -15,6 +16,8 @@ from serving.prompt import Evidence
 
 _NUMBERING = re.compile(r"(?:\d+(?:\.\d+)*\.?|[A-Z]\.)\s+")
 _FIRST_WORD = re.compile(r"\W")
+_YES = re.compile(r"(?:yes|ja|oui)\b", re.IGNORECASE)
+_NO = re.compile(r"(?:no|not|never|nein|nie|non)\b", re.IGNORECASE)
 CANDIDATES = 12  # windows read closely for one sentence: those that share most with it
 
 
@@ -96,8 +99,9 @@ class Passages:
             context=frozenset(stem(word) for text in above for word in text.casefold().split()).union(
                 *map(quick_terms, above)
             ),
-            context_figures=_figures(above),
+            context_figures=_figures([text for text in above if not text.endswith("?")]),
             context_units=frozenset().union(*map(units_in, above)),
+            context_scopes=tuple(scope for text in above if text.endswith(":") for scope in read_terms(text).scopes),
         )
 
 
@@ -130,7 +134,10 @@ def _units(evidence: Evidence) -> Iterator[_Unit]:
             heads, lead, before = (evidence.title, *evidence.heading, said), (), None
             head_words = _terms_of(heads)
             continue
-        lead = _lead(lead, before, span, text)
+        if said.endswith("?"):
+            lead, before = (said,), None
+            continue
+        lead = _lead(lead, before, span, said, text)
         words = quick_terms(said)
         above_words = head_words | _terms_of(lead) if lead else head_words
         leans = before is not None and _leans(said, before, span)
@@ -148,14 +155,23 @@ def _terms_of(texts: Sequence[str]) -> frozenset[str]:
     return quick_terms("\n".join(texts))
 
 
-def _lead(lead: tuple[str, ...], before: Span | None, span: Span, text: str) -> tuple[str, ...]:
-    """What a row or a list item stands under, once another span has come before it."""
-    if before is None or span.kind == "sentence":
+def _lead(lead: tuple[str, ...], before: Span | None, span: Span, said: str, text: str) -> tuple[str, ...]:
+    """What a row or a list item stands under, once another span has come before it; or the question it answers."""
+    if before is None:
+        return lead if lead and _answers(said, lead[0]) else ()
+    if span.kind == "sentence":
         return ()
-    said = text[before.start : before.end]
+    above = text[before.start : before.end]
     if span.kind == "row":
-        return lead if before.kind == "row" and lead else (said,) if before.kind == "row" else ()
-    return (said,) if said.endswith(":") else lead
+        return lead if before.kind == "row" and lead else (above,) if before.kind == "row" else ()
+    return (above,) if above.endswith(":") else lead
+
+
+def _answers(said: str, question: str) -> bool:
+    """The sentence may be read with the words of the question before it: it takes its side, if there are sides."""
+    if " or " in question or " oder " in question or read_terms(said).polarity.negated or _NO.match(said):
+        return False
+    return not asks_for_a_side(question) or _YES.match(said) is not None
 
 
 def _leans(said: str, before: Span, span: Span) -> bool:

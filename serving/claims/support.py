@@ -1,8 +1,8 @@
 """How far a window of a passage says what a sentence says: a lexical measure, and the differences that rule it out.
 
 The measure is the share of the sentence's content, by rarity in the evidence, that the window holds. A window that
-differs in a figure, a name, a negation, an opposite, an obligation, or in what is said of what, supports nothing,
-however many words agree. It prefers to miss support over inventing it.
+differs in a figure, a name, a negation, an opposite, an obligation, a scope, or in what is said of what, supports
+nothing, however many words agree. It prefers to miss support over inventing it.
 """
 
 import math
@@ -12,6 +12,8 @@ from itertools import permutations
 
 from serving.claims.figures import Figure, readings
 from serving.claims.lexicon import LIGHT_STEMS, OVERCLAIMS, UNITS, opposites, stem
+from serving.claims.restrictions import scope_differs
+from serving.claims.scopes import Scope
 from serving.claims.terms import Terms
 
 LIGHT_WEIGHT = 0.35
@@ -27,6 +29,7 @@ class Claim:
     terms: Terms
     new: frozenset[str]
     new_figures: frozenset[Figure]
+    asked: Terms
     asserts: bool  # it adds something to the question, or takes a side where that was asked
     leans_on: frozenset[str] = frozenset()  # the question's words, where the sentence says too little to stand alone
 
@@ -39,6 +42,7 @@ class Window:
     context: frozenset[str]
     context_figures: tuple[Figure, ...]
     context_units: frozenset[str]
+    context_scopes: tuple[Scope, ...] = ()
 
     @property
     def known(self) -> frozenset[str]:
@@ -62,6 +66,8 @@ def support(claim: Claim, window: Window, weight: Callable[[str], float]) -> flo
     if not claim.asserts or any(differs(claim.terms, window) for differs in DIFFERENCES):
         return 0.0
     said = claim.terms
+    if scope_differs(said, claim.asked, window.terms, window.context_scopes):
+        return 0.0
     everything = _share(frozenset(said.words), said.figures, window, weight)
     if not (claim.new or claim.new_figures):
         return everything
@@ -156,7 +162,8 @@ def _predicate_swapped(said: Terms, window: Window) -> bool:
 
 def _roles_swapped(said: Terms, window: Window) -> bool:
     """Who does it and to whom it is done are exchanged, and neither of the two is in the passive."""
-    ours, theirs = said.subject, window.terms.subject
+    bounds = frozenset[str]().union(*(scope.about for scope in window.terms.scopes))
+    ours, theirs = said.subject, window.terms.subject - bounds
     turned = bool(ours and theirs) and ours.isdisjoint(theirs) and theirs <= frozenset(said.words)
     in_one_clause = any(ours | theirs <= clause for clause in window.terms.clauses)
     return turned and in_one_clause and ("by" in said.bag) == ("by" in window.terms.bag)

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import dropwhile, pairwise, takewhile
-from typing import NamedTuple
 
 from serving.claims.figures import Figure, find_figures
 from serving.claims.lexicon import (
@@ -18,6 +17,7 @@ from serving.claims.lexicon import (
     NEGATION_SCOPE,
     NEGATIONS,
     NOT_A_NEGATION,
+    NUMBER_WORDS,
     OBLIGED,
     OVERCLAIMS,
     PERMITTED,
@@ -27,10 +27,12 @@ from serving.claims.lexicon import (
     term,
     word_set,
 )
+from serving.claims.scopes import Scope, read_scopes
+from serving.claims.tokens import Token, tokens_of
 
-_TOKEN = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)*|[,;:()|.!?\u2013\u2014]|#+")
 _RAW = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)*|\d+(?:[.,]\d+)*")
 _POLAR = NEGATIONS | LACKING | NEGATING_VERDICTS
+_NUMBERS = frozenset(NUMBER_WORDS)
 _GERMAN = word_set("der die das den und ist nicht ein eine wird werden f\u00fcr mit")
 
 
@@ -62,22 +64,13 @@ class Terms:
     permitted: bool
     merely_permitted: bool
     overclaims: bool
-
-
-class _Token(NamedTuple):
-    text: str
-    folded: str
-    term: str  # "" for a word that says nothing by itself, and for punctuation
-
-    @property
-    def breaks(self) -> bool:
-        return not self.text[0].isalpha() and self.text[0] != "#"
+    scopes: tuple[Scope, ...]
 
 
 def quick_terms(text: str) -> frozenset[str]:
     """Content words and plain numbers: enough to find the windows worth reading."""
-    found = frozenset(map(term, _RAW.findall(text.casefold())))
-    return found - {""}
+    raw = _RAW.findall(text.casefold())
+    return frozenset(map(term, raw)).union(NUMBER_WORDS[word] for word in _NUMBERS.intersection(raw)) - {""}
 
 
 def read_terms(text: str) -> Terms:
@@ -86,7 +79,7 @@ def read_terms(text: str) -> Terms:
     rest = list(text)
     for one in found:
         rest[one.start : one.end] = "#" * (one.end - one.start)
-    tokens = [_token(match[0]) for match in _TOKEN.finditer("".join(rest))]
+    tokens = list(tokens_of("".join(rest)))
     folded = frozenset(token.folded for token in tokens)
     quick = quick_terms(text)
     words = tuple(token.term for token in tokens if token.term)
@@ -107,15 +100,11 @@ def read_terms(text: str) -> Terms:
         permitted=not PERMITTED.isdisjoint(folded),
         merely_permitted=not MERELY_PERMITTED.isdisjoint(folded),
         overclaims=not OVERCLAIMS.isdisjoint(folded),
+        scopes=read_scopes(tokens, folded, figures),
     )
 
 
-def _token(text: str) -> _Token:
-    folded = text.casefold()
-    return _Token(text, folded, term(folded) if text[0].isalpha() else "")
-
-
-def _names(tokens: Sequence[_Token]) -> Iterator[str]:
+def _names(tokens: Sequence[Token]) -> Iterator[str]:
     """Words written like names: with a capital where no sentence begins, or in capitals. German nouns are none."""
     german = len(_GERMAN.intersection(token.folded for token in tokens)) >= 2
     for before, token in zip((None, *tokens), tokens, strict=False):
@@ -134,7 +123,7 @@ def _polarity(text: str, folded: frozenset[str], quick: frozenset[str]) -> Polar
     negated: set[str] = set()
     lacking: set[str] = set()
     plain: set[str] = set()
-    for clause in _by_clause([_token(match[0]) for match in _TOKEN.finditer(text)]):
+    for clause in _by_clause(list(tokens_of(text))):
         verdict = any(token.folded in NEGATING_VERDICTS for token in clause)
         reach, into = 0, negated
         for token in clause:
@@ -148,7 +137,7 @@ def _polarity(text: str, folded: frozenset[str], quick: frozenset[str]) -> Polar
     return Polarity(frozenset(negated), frozenset(lacking), frozenset(plain))
 
 
-def _subject(tokens: Sequence[_Token]) -> frozenset[str]:
+def _subject(tokens: Sequence[Token]) -> frozenset[str]:
     clauses = [clause for clause in _by_clause(tokens) if any(token.term for token in clause)]
     first = clauses[0] if clauses else []
     clause = next((one for one in clauses if any(token.folded in VERBS for token in one)), first)
@@ -157,7 +146,7 @@ def _subject(tokens: Sequence[_Token]) -> frozenset[str]:
     return frozenset(before if verb is not None else before[:1])
 
 
-def _predicates(tokens: Sequence[_Token]) -> Iterator[str]:
+def _predicates(tokens: Sequence[Token]) -> Iterator[str]:
     for position, token in enumerate(tokens):
         if token.folded in BEING:
             following = dropwhile(lambda one: not (one.term or one.breaks), tokens[position + 1 :])
@@ -165,7 +154,7 @@ def _predicates(tokens: Sequence[_Token]) -> Iterator[str]:
                 yield after.term
 
 
-def _things(tokens: Sequence[_Token]) -> Iterator[frozenset[str]]:
+def _things(tokens: Sequence[Token]) -> Iterator[frozenset[str]]:
     for position, token in enumerate(tokens):
         if token.folded in DETERMINERS:
             after = takewhile(lambda one: one.term, tokens[position + 1 :])
@@ -173,8 +162,8 @@ def _things(tokens: Sequence[_Token]) -> Iterator[frozenset[str]]:
                 yield thing
 
 
-def _by_clause(tokens: Sequence[_Token]) -> Iterator[list[_Token]]:
-    clause: list[_Token] = []
+def _by_clause(tokens: Sequence[Token]) -> Iterator[list[Token]]:
+    clause: list[Token] = []
     for token in tokens:
         if token.breaks or token.folded in CONJUNCTIONS:
             yield clause
@@ -184,7 +173,7 @@ def _by_clause(tokens: Sequence[_Token]) -> Iterator[list[_Token]]:
     yield clause
 
 
-def _clauses(tokens: Sequence[_Token], figures: Sequence[Figure]) -> Iterator[frozenset[str]]:
+def _clauses(tokens: Sequence[Token], figures: Sequence[Figure]) -> Iterator[frozenset[str]]:
     left = iter(figures)
     for clause in _by_clause(tokens):
         said = {token.term for token in clause if token.term}
@@ -196,7 +185,7 @@ def _clauses(tokens: Sequence[_Token], figures: Sequence[Figure]) -> Iterator[fr
             yield frozenset(said)
 
 
-def _slots(tokens: Sequence[_Token]) -> Iterator[tuple[str, str, frozenset[str]]]:
+def _slots(tokens: Sequence[Token]) -> Iterator[tuple[str, str, frozenset[str]]]:
     for position, token in enumerate(tokens):
         if token.folded not in PREPOSITIONS or position == 0 or not tokens[position - 1].term:
             continue

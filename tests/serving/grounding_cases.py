@@ -1,6 +1,7 @@
 """Hand-written answers to judge: passages of an invented company, and sentences that they hold or do not hold.
 
-The first set was written with the check, the other two before they were first run against it.
+The first set was written with the check, all but the fourth of the others before they were first run against it. The
+fourth is a reviewer's: statements that lost the time, the condition or the exception under which they are true.
 """
 
 from dataclasses import dataclass
@@ -493,4 +494,242 @@ THIRD_WRONG = (
     Case("How do I fail over?", "After a failover, stop the write traffic.", 0),
     Case("Whom do I tell?", "Tell the #security channel and open a ticket with label DB-FAILOVER.", 0),
     Case("Whom do I tell?", "Call the chief executive and the press office at once.", 0),
+)
+
+FOURTH = (
+    evidence(
+        1,
+        "Employment",
+        "During probation the notice period is two weeks. After probation it is three months.",
+        ("Notice",),
+    ),
+    evidence(2, "Working abroad", "Remote work is allowed only in EU countries, except Spain.", ("Remote work",)),
+    evidence(3, "Warranty", "Does the warranty cover water damage? It does not.", ("Questions",)),
+    evidence(4, "Badges", "Before 2020 visitors did not have to wear a badge. Now they sign in first.", ("Visitors",)),
+    evidence(
+        5, "Leave", "Until 2024 employees had 25 days of annual leave. Since 2025 they have 27 days.", ("Annual leave",)
+    ),
+    evidence(6, "Training", "If the employee fails the exam, the employee repays the fee.", ("Certificates",)),
+    evidence(7, "Batteries", "It is a myth that batteries must be stored in a fridge.", ("Storage",)),
+)
+
+NOTICE = "How long is the notice period?"
+
+FOURTH_SUPPORTED = (
+    Case("How long is the notice period during probation?", "Two weeks.", 1),
+    Case(NOTICE, "During probation the notice period is two weeks.", 1),
+    Case(NOTICE, "The notice period during probation is two weeks.", 1),
+    Case("What if the employee fails the exam?", "The employee repays the fee.", 6),
+    Case("Who pays?", "If the employee fails the exam, the employee repays the fee.", 6),
+    Case("Who pays?", "The employee repays the fee if the employee fails the exam.", 6),
+    Case("How much leave is there?", "Until 2024 employees had 25 days of annual leave.", 5),
+    Case("Did visitors wear badges?", "Before 2020 visitors did not have to wear a badge.", 4),
+    Case("Where is remote work allowed?", "Remote work is allowed only in EU countries, except Spain.", 2),
+    Case("How are batteries stored?", "It is a myth that batteries must be stored in a fridge.", 7),
+)
+
+FOURTH_WRONG = (
+    Case(NOTICE, "The notice period after probation is two weeks.", 0, "another time"),
+    Case("How long is the notice period after probation?", "Two weeks.", 0, "another time, in the question"),
+    Case(NOTICE, "The notice period is two weeks.", 0, "time lost"),
+    Case("May I work from Spain?", "Remote work from Spain is allowed.", 0, "exception"),
+    Case("Is water damage covered?", "The warranty covers water damage.", 0, "a question is no evidence"),
+    Case("How are batteries stored?", "Batteries must be stored in a fridge.", 0, "denied"),
+    Case("How much leave is there?", "Employees have 25 days of annual leave.", 0, "past"),
+    Case("Do visitors wear badges?", "Visitors do not have to wear a badge.", 0, "past"),
+    Case("Who pays?", "The employee repays the fee.", 0, "condition lost"),
+)
+
+FIFTH = (
+    evidence(
+        1,
+        "Car policy",
+        "Company cars may be used privately, unless the lease forbids it. While the pool car is free of charge, "
+        "fuel is paid by the driver. After an accident the driver calls the police.",
+        ("Cars",),
+    ),
+    evidence(
+        2,
+        "Data retention",
+        "Call recordings are kept for 30 days after the call. Invoices are kept until the audit is closed. "
+        "Employees used to have access to the archive. Log files are deleted every night except during a freeze.",
+        ("Retention",),
+    ),
+    evidence(
+        3,
+        "Questions and answers",
+        "Who signs contracts? The managing director signs contracts above 10,000 EUR. Is lunch free? Lunch is free on "
+        "Wednesdays. Can interns park in the yard? No, interns park in the street. How long is the guarantee? "
+        "Three years.",
+        (),
+    ),
+    evidence(
+        4,
+        "Bonus",
+        "A bonus is paid when the yearly target is reached. The bonus is paid in March. It is not true that trainees "
+        "receive a bonus. Managers decide whether overtime is paid out.",
+        ("Pay",),
+    ),
+    evidence(
+        5,
+        "Homeoffice",
+        "Während der Probezeit ist Homeoffice nicht möglich. Nach der Probezeit sind zwei Tage pro Woche erlaubt. "
+        "Wenn ein Notfall vorliegt, entscheidet die Teamleitung. Haustiere sind erlaubt, außer im Labor.",
+        ("Regeln",),
+    ),
+    evidence(
+        6,
+        "Laboratory",
+        "The laboratory can be entered only with safety goggles. Before entering the clean room, put on overshoes. "
+        "If you spill acid:\n- Open the windows.\n- Leave the building.\n\nSince the renovation the showers are on "
+        "floor two.",
+        ("Safety",),
+    ),
+    evidence(
+        7,
+        "Loans",
+        "Under the old rules loans were interest-free. Previously a guarantor was required. Loans are granted for "
+        "24 months provided that the salary is paid to the same bank.",
+        ("Credit",),
+    ),
+)
+
+FIFTH_SUPPORTED = (
+    Case("May I use the car privately?", "Company cars may be used privately unless the lease forbids it.", 1),
+    Case("Whom do I call after an accident?", "The driver calls the police.", 1),
+    Case("Whom do I call?", "The driver calls the police after an accident.", 1),
+    Case("How long are call recordings kept?", "Call recordings are kept for 30 days.", 2),
+    Case("How long are call recordings kept?", "Call recordings are kept for 30 days after the call.", 2),
+    Case("How long are invoices kept?", "Invoices are kept until the audit is closed.", 2),
+    Case("When are logs deleted?", "Log files are deleted every night, except during a freeze.", 2),
+    Case("Who signs contracts?", "The managing director signs contracts above 10,000 EUR.", 3),
+    Case("Is lunch free?", "Lunch is free on Wednesdays.", 3),
+    Case("Can interns park in the yard?", "No, interns park in the street.", 3),
+    Case("How long is the guarantee?", "The guarantee is three years.", 3),
+    Case("When is a bonus paid?", "A bonus is paid if the yearly target is reached.", 4),
+    Case("What happens when I reach the yearly target?", "A bonus is paid.", 4),
+    Case("When is the bonus paid?", "The bonus is paid in March.", 4),
+    Case("Ist Homeoffice möglich?", "Während der Probezeit ist Homeoffice nicht möglich.", 5),
+    Case("Wie viele Tage nach der Probezeit?", "Zwei Tage pro Woche sind erlaubt.", 5),
+    Case("Sind Haustiere erlaubt?", "Haustiere sind erlaubt, außer im Labor.", 5),
+    Case("Wer entscheidet, wenn ein Notfall vorliegt?", "Die Teamleitung entscheidet.", 5),
+    Case("What do I need in the laboratory?", "The laboratory can be entered with safety goggles.", 6),
+    Case("What do I do before entering the clean room?", "Put on overshoes.", 6),
+    Case("What do I do if I spill acid?", "Open the windows.", 6),
+    Case("Where are the showers?", "The showers are on floor two.", 6),
+    Case("Was there a guarantor?", "Previously a guarantor was required.", 7),
+    Case("How long do loans last?", "Loans are granted for 24 months if the salary is paid to the same bank.", 7),
+)
+
+FIFTH_WRONG = (
+    Case("May I use the car privately?", "Company cars may be used privately.", 0, "unless"),
+    Case("May I use the car privately?", "Company cars may be used privately if the lease forbids it.", 0, "if"),
+    Case("Whom do I call?", "The driver calls the police.", 0, "after"),
+    Case("Whom do I call?", "The driver calls the police before an accident.", 0, "before"),
+    Case("How long are call recordings kept?", "Call recordings are kept for 30 days before the call.", 0, "before"),
+    Case("How long are invoices kept?", "Invoices are kept after the audit is closed.", 0, "after"),
+    Case("Are invoices kept?", "Invoices are kept.", 0, "until"),
+    Case("Who reads the archive?", "Employees have access to the archive.", 0, "used to"),
+    Case("When are logs deleted?", "Log files are deleted every night during a freeze.", 0, "except"),
+    Case("When are logs deleted?", "Log files are deleted every night.", 0, "except"),
+    Case("May interns park?", "Interns can park in the yard.", 0, "question"),
+    Case("Is lunch free?", "Lunch is free.", 0, "only repeats"),
+    Case("Do I get a bonus?", "A bonus is paid unless the yearly target is reached.", 0, "unless"),
+    Case("Do trainees receive a bonus?", "Trainees receive a bonus.", 0, "denied"),
+    Case("Is overtime paid out?", "Overtime is paid out.", 0, "open"),
+    Case("Ist Homeoffice möglich?", "Nach der Probezeit ist Homeoffice nicht möglich.", 0, "nach"),
+    Case("Wie viele Tage?", "Während der Probezeit sind zwei Tage pro Woche erlaubt.", 0, "während"),
+    Case("Wie viele Tage während der Probezeit?", "Zwei Tage pro Woche sind erlaubt.", 0, "während"),
+    Case("Sind Haustiere erlaubt?", "Haustiere sind im Labor erlaubt.", 0, "außer"),
+    Case("Wer entscheidet?", "Die Teamleitung entscheidet.", 0, "wenn"),
+    Case("May I enter the laboratory?", "The laboratory can be entered.", 0, "only"),
+    Case("When do I put on overshoes?", "After entering the clean room, put on overshoes.", 0, "after"),
+    Case("What do I do at work?", "Open the windows.", 0, "if in the lead-in"),
+    Case("Where are the showers?", "Until the renovation the showers are on floor two.", 0, "until"),
+    Case("Is a guarantor required?", "A guarantor is required.", 0, "previously"),
+    Case("How long do loans last?", "Loans are granted for 24 months.", 0, "provided"),
+    Case("Do loans cost interest?", "Loans are interest-free.", 0, "old rules"),
+)
+
+SIXTH = (
+    evidence(
+        1,
+        "Loyalty programme",
+        "Members earn points on every order, except on gift cards. Points expire if the account is inactive for a "
+        "year. When an order is returned, the points are withdrawn. Until the end of 2023 points could be sold.",
+        ("Points",),
+    ),
+    evidence(
+        2,
+        "Building",
+        "The gate is locked after 20:00. Is the gym open to guests? Guests use the gym with a day pass. The lift "
+        "must not be used during a fire alarm. Unless you are on call, phones stay outside the vault.",
+        ("House rules",),
+    ),
+    evidence(
+        3,
+        "Pension",
+        "Employees join the pension scheme after six months of service. Before retirement, employees may withdraw "
+        "up to 10 % of their savings. The rumour that the scheme closes is wrong. The employer formerly paid 3 %; "
+        "it now pays 5 %.",
+        ("Scheme",),
+    ),
+    evidence(
+        4,
+        "Shipping",
+        "Orders are delivered on Saturdays only in Vienna. If you order before noon, the parcel leaves the same "
+        "day. Does Corvid ship to Norway or Iceland? It ships to Iceland. Express delivery is available since the "
+        "merger with Roth AG.",
+        ("Delivery",),
+    ),
+    evidence(
+        5,
+        "Congés",
+        "Pendant la période d'essai, le télétravail est interdit. Après la période d'essai, le télétravail est "
+        "possible deux jours par semaine. Les animaux sont admis, sauf dans la cantine.",
+        ("Règles",),
+    ),
+)
+
+SIXTH_SUPPORTED = (
+    Case("How do I earn points?", "Members earn points on every order except on gift cards.", 1),
+    Case("What happens to the points when I return an order?", "The points are withdrawn.", 1),
+    Case("When do points expire?", "Points expire when the account is inactive for a year.", 1),
+    Case("When do points expire?", "If the account is inactive for a year, points expire.", 1),
+    Case("When is the gate locked?", "The gate is locked after 8 pm.", 2),
+    Case("Can guests use the gym?", "Yes, guests use the gym with a day pass.", 2),
+    Case("May I use the lift during a fire alarm?", "No, the lift must not be used.", 2),
+    Case("When do I join the pension scheme?", "Employees join the pension scheme after six months of service.", 3),
+    Case("When do I join the pension scheme?", "After 6 months of service.", 3),
+    Case("May I withdraw savings before retirement?", "Employees may withdraw up to 10 % of their savings.", 3),
+    Case("When does my parcel leave?", "If you order before noon, your parcel leaves the same day.", 4),
+    Case("Does it leave today if I order before noon?", "Yes, the parcel leaves the same day.", 4),
+    Case("Is there express delivery?", "Express delivery is available.", 4),
+    Case("Le télétravail est-il possible après la période d'essai?", "Le télétravail est possible deux jours.", 5),
+)
+
+SIXTH_WRONG = (
+    Case("How do I earn points?", "Members earn points on gift cards.", 0),
+    Case("How do I earn points?", "Members earn points on every order.", 0),
+    Case("When do points expire?", "Points expire unless the account is inactive for a year.", 0),
+    Case("Is my account inactive?", "The account is inactive for a year.", 0),
+    Case("What happens to points?", "The points are withdrawn.", 0),
+    Case("May I sell points?", "Points can be sold.", 0),
+    Case("When is the gate locked?", "The gate is locked before 20:00.", 0),
+    Case("Is the gate locked?", "The gate is locked.", 0),
+    Case("May I use the lift?", "The lift must not be used.", 0),
+    Case("Is the gym open?", "The gym is open to guests.", 0),
+    Case("Where do phones stay?", "Phones stay outside the vault if you are on call.", 0),
+    Case("Where do phones stay?", "Phones stay outside the vault.", 0),
+    Case("May I withdraw savings?", "After retirement, employees may withdraw up to 10 % of their savings.", 0),
+    Case("May I withdraw savings after retirement?", "Employees may withdraw up to 10 % of their savings.", 0),
+    Case("Does the scheme close?", "The scheme closes.", 0),
+    Case("What does the employer pay?", "The employer pays 3 %.", 0),
+    Case("When do I join the pension scheme?", "Employees join the pension scheme.", 0),
+    Case("When are orders delivered?", "Orders are delivered on Saturdays.", 0),
+    Case("When does my parcel leave?", "The parcel leaves the same day.", 0),
+    Case("Does Corvid ship to Norway?", "Corvid ships to Norway.", 0),
+    Case("Le télétravail est-il possible?", "Pendant la période d'essai, le télétravail est possible.", 0),
+    Case("Les animaux sont-ils admis?", "Les animaux sont admis dans la cantine.", 0),
+    Case("Les animaux sont-ils admis?", "Les animaux sont admis.", 0),
 )

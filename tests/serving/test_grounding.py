@@ -19,6 +19,9 @@ SETS = (
     (cases.PASSAGES, cases.SUPPORTED, cases.WRONG),
     (cases.SECOND, cases.SECOND_SUPPORTED, cases.SECOND_WRONG),
     (cases.THIRD, cases.THIRD_SUPPORTED, cases.THIRD_WRONG),
+    (cases.FOURTH, cases.FOURTH_SUPPORTED, cases.FOURTH_WRONG),
+    (cases.FIFTH, cases.FIFTH_SUPPORTED, cases.FIFTH_WRONG),
+    (cases.SIXTH, cases.SIXTH_SUPPORTED, cases.SIXTH_WRONG),
 )
 SUPPORTED = [(passages, case) for passages, supported, _ in SETS for case in supported]
 WRONG = [(passages, case) for passages, _, wrong in SETS for case in wrong]
@@ -218,7 +221,11 @@ def test_offsets_are_code_points() -> None:
     ],
 )
 def test_a_bare_figure_or_heading_counts_only_where_the_question_is_answered(answer: str, held: bool) -> None:
-    paragraphs = ("You may take a present of up to €75 from a supplier.", "The committee has 10 members.", "2.3 Bicycles")
+    paragraphs = (
+        "You may take a present of up to €75 from a supplier.",
+        "The committee has 10 members.",
+        "2.3 Bicycles",
+    )
     text = "\n\n".join((*paragraphs, "A present from a supplier"))
     evidence = Evidence(1, "d", "v", "Code of conduct", "s", ("Code of conduct", "Presents"), None, 0, len(text), text)
     question = "A supplier wants to send me a present. Up to what value is that fine?"

@@ -1,5 +1,6 @@
 """Who asks, who may see a document, and the one filter that every read needs."""
 
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import InitVar, dataclass
 from typing import Final
@@ -57,5 +58,14 @@ def access_filter(principal: Principal) -> AccessFilter:
 
 
 def invalid_grants(grants: Iterable[str]) -> list[str]:
-    """Those entries of an access list that could never match a caller."""
-    return [grant for grant in grants if not (grant.startswith(("user:", "group:")) and grant.split(":", 1)[1])]
+    """Those entries of an access list that could never match a caller, or that only look like another one.
+
+    A name has no white space around it and is in Unicode's composed form (NFC): nobody sees the difference.
+    """
+    return [grant for grant in grants if not _is_grant(grant)]
+
+
+def _is_grant(grant: str) -> bool:
+    kind, _, name = grant.partition(":")
+    plain = name == name.strip() and unicodedata.is_normalized("NFC", name)
+    return kind in ("user", "group") and bool(name) and plain

@@ -19,10 +19,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from retrieval.acl import Access, AccessFilter
 from retrieval.errors import CatalogError
+from retrieval.outline import Place, StoredBlock, outline, read_blocks
 from retrieval.store import ChunkRef
 
-_DESCRIBING = ("version", "title", "source", "category", "updated", "supersedes")
-_SCHEMA = 1
+_DESCRIBING = ("version", "title", "source", "category", "updated", "supersedes", "origin")
+_SCHEMA = 2
 _tables = sa.MetaData()
 _documents = sa.Table(
     "documents",
@@ -35,6 +36,7 @@ _documents = sa.Table(
     sa.Column("category", sa.Text),
     sa.Column("updated", sa.Date),
     sa.Column("supersedes", sa.Text),
+    sa.Column("origin", sa.Text, nullable=False),
     sa.Column("allow", sa.JSON, nullable=False),
     sa.Column("deny", sa.JSON, nullable=False),
     sa.Column("sequence", sa.Integer, nullable=False),
@@ -71,7 +73,10 @@ _indexed = sa.Table(
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What the catalog knows: `version` is `sha256:<hex>` of the content, `source` is where a reader opens it."""
+    """What the catalog knows: `version` is `sha256:<hex>` of the content, `source` is where a reader opens it.
+
+    `origin` names the folder that it came from, and that alone may replace it or take it away.
+    """
 
     id: str
     version: str
@@ -81,6 +86,7 @@ class Document:
     updated: date | None
     supersedes: str | None
     access: Access
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +100,10 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A permitted chunk with its words: `text` is code points `ref.start` to `ref.end` of the stored text."""
+    """A permitted chunk with its words: `text` is code points `ref.start` to `ref.end` of the stored text.
+
+    `places` are the headings and pages its words stand under, in order, from `ref.start` on.
+    """
 
     ref: ChunkRef
     title: str
@@ -102,6 +111,7 @@ class Passage:
     category: str | None
     updated: date | None
     text: str
+    places: tuple[Place, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +144,9 @@ class Catalog:
         engine = create_async_engine(f"sqlite+aiosqlite:///{path}")
         sa.event.listen(engine.sync_engine, "connect", _configure)
         try:
-            with _mapped():
+            with _mapped(path.name):
                 async with engine.begin() as connection:
-                    await connection.run_sync(_create)
+                    await connection.run_sync(_create, path.name)
             yield cls(engine)
         finally:
             await engine.dispose()
@@ -149,7 +159,7 @@ class Catalog:
             rows = (await connection.execute(_current(len(refs)), _wanted(refs, access.tenant, parser))).all()
         permitted = [row for row in rows if access.permits(_access(access.tenant, row))]
         permitted.sort(key=lambda row: int(row.n))
-        return [Passage(refs[row.n], row.title, row.source, row.category, row.updated, row.text) for row in permitted]
+        return list(_passages(refs, permitted))
 
     async def check(self) -> None:
         """Raise unless the catalog answers."""
@@ -176,11 +186,11 @@ class Catalog:
         async with self._connect() as connection:
             return (await connection.execute(one)).scalar_one_or_none()
 
-    async def holders(self, document: str) -> list[str]:
-        """The tenants that have a document of this id: for ingestion and operators."""
-        having = sa.select(_documents.c.tenant).where(_documents.c.id == document).order_by(_documents.c.tenant)
+    async def origins(self) -> Mapping[tuple[str, str], str]:
+        """Which folder every document came from, by (tenant, document): for ingestion."""
+        every = sa.select(_documents.c.tenant, _documents.c.id, _documents.c.origin)
         async with self._connect() as connection:
-            return list((await connection.execute(having)).scalars())
+            return {(row.tenant, row.id): row.origin for row in await connection.execute(every)}
 
     async def put(self, document: Document, content: Content) -> None:
         """Store a version and make it the current one, in one transaction.
@@ -242,27 +252,40 @@ class Catalog:
 
 
 @contextmanager
-def _mapped() -> Iterator[None]:
+def _mapped(name: str = "") -> Iterator[None]:
     try:
         yield
     except SQLAlchemyError as error:
-        raise CatalogError(f"the catalog database does not answer: {type(error).__name__}") from error
+        named = f" {name!r}" if name else ""
+        raise CatalogError(f"the catalog database{named} does not answer: {type(error).__name__}") from error
 
 
-def _create(connection: sa.Connection) -> None:
-    """Make the tables, or refuse a catalog whose tables are those of another release."""
-    found = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
-    if sa.inspect(connection).get_table_names() and found != _SCHEMA:
+def _create(connection: sa.Connection, name: str) -> None:
+    """Make all tables or none, or refuse a catalog whose tables are those of another release.
+
+    The driver begins no transaction for tables by itself. This one waits for whoever else is making them.
+    """
+    if _schema(connection) == _SCHEMA:
+        return
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    found = _schema(connection)
+    if found == _SCHEMA:
+        return
+    if sa.inspect(connection).get_table_names():
         raise CatalogError(
-            f"the catalog has schema {found}, this release needs {_SCHEMA}: move it away and ingest again"
+            f"the catalog {name!r} has schema {found}, this release needs {_SCHEMA}: move it away and ingest again"
         )
     _tables.create_all(connection)
     connection.exec_driver_sql(f"PRAGMA user_version = {_SCHEMA}")
 
 
+def _schema(connection: sa.Connection) -> int:
+    return int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
+
+
 def _configure(connection: Any, _record: object) -> None:
     """WAL lets readers go on while ingestion writes; a writer waits for another instead of failing."""
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "busy_timeout = 10000"):
+    for pragma in ("busy_timeout = 10000", "journal_mode = WAL", "synchronous = FULL"):
         connection.execute(f"PRAGMA {pragma}").close()
 
 
@@ -285,8 +308,9 @@ def _one(n: int) -> sa.Select[Any]:
         _contents.c.version == _documents.c.version,
         _contents.c.parser == sa.bindparam("parser"),
     )
+    blocks = sa.case((sa.bindparam(f"first{n}"), _contents.c.blocks)).label("blocks")
     return (
-        sa.select(sa.literal_column(str(n), sa.Integer).label("n"), text, *shown)
+        sa.select(sa.literal_column(str(n), sa.Integer).label("n"), text, blocks, *shown)
         .join(_contents, same_version)
         .where(_documents.c.tenant == sa.bindparam("tenant"), _documents.c.id == sa.bindparam(f"document{n}"))
         .where(_documents.c.version == sa.bindparam(f"version{n}"))
@@ -295,11 +319,26 @@ def _one(n: int) -> sa.Select[Any]:
 
 
 def _wanted(refs: Sequence[ChunkRef], tenant: str, parser: str) -> dict[str, Any]:
+    """The statement's parameters; a document's blocks are asked for once, with the first of its refs."""
     values: dict[str, Any] = {"tenant": tenant, "parser": parser}
+    seen: set[tuple[str, str]] = set()
     for n, ref in enumerate(refs):
+        values[f"first{n}"] = (ref.document, ref.version) not in seen
+        seen.add((ref.document, ref.version))
         values |= {f"document{n}": ref.document, f"version{n}": ref.version}
         values |= {f"start{n}": ref.start + 1, f"length{n}": ref.end - ref.start}
     return values
+
+
+def _passages(refs: Sequence[ChunkRef], rows: Sequence[Any]) -> Iterator[Passage]:
+    """Rows of one document are permitted together or not at all, so that the first of them has its blocks."""
+    blocks: dict[str, Sequence[StoredBlock]] = {}
+    for row in rows:
+        ref = refs[row.n]
+        if row.blocks is not None:
+            blocks[ref.document] = read_blocks(row.blocks)
+        places = outline(blocks[ref.document], ref.start, ref.end)
+        yield Passage(ref, row.title, row.source, row.category, row.updated, row.text, places)
 
 
 def _upsert(table: sa.Table, keys: Mapping[str, Any], values: Mapping[str, Any]) -> sqlite.Insert:

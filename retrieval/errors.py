@@ -8,7 +8,8 @@ RetrievalError
  ├── RerankerUnavailable      the reranker gives no scores; finding goes on without it
  ├── RecipeError              a recipe, manifest or model on disk does not fit what was pinned
  └── SourceError              a source of documents is not usable as it stands
-      └── AccessMissing       a document without tenant or access list
+      ├── AccessMissing       a document without tenant or access list
+      └── SupersedesItself    a document whose rules say that it replaces itself
 """
 
 
@@ -46,3 +47,7 @@ class SourceError(RetrievalError):
 
 class AccessMissing(SourceError):
     """A document without tenant or access list; it is refused, never guessed."""
+
+
+class SupersedesItself(SourceError):
+    """A document whose rules say that it replaces itself: nobody would ever see it."""

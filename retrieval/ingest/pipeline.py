@@ -2,7 +2,8 @@
 
 A document's new chunks are durable in the index before the catalog names its new version, and until then no reader is
 shown them; its old chunks go last. So a run that dies anywhere is repaired by running it again. What a rule takes away
-is taken away at once; what it gives is given together with the content that it was written for.
+is taken away at once; what it gives is given together with the content that it was written for. A document belongs to
+the folder it came from, its origin: no other folder changes it, and when it leaves the folder, its readers lose it.
 """
 
 import hashlib
@@ -17,16 +18,16 @@ import msgspec
 from retrieval.acl import Access
 from retrieval.catalog import BEGUN, Catalog, Document, Indexed
 from retrieval.embed import Embedder
-from retrieval.errors import AccessMissing, IndexNotSealed, RecipeError, SourceError
+from retrieval.errors import AccessMissing, IndexNotSealed, RecipeError, SourceError, SupersedesItself
 from retrieval.index import IndexManifest, IndexRecipe, read_manifest, unseal, write_manifest
 from retrieval.ingest.blocks import PARSER, Parsed, ParseError
 from retrieval.ingest.chunk import CHUNKER
 from retrieval.ingest.prepared import Prepared, access_digest, content_digest, prepare
-from retrieval.ingest.sources import SourceDocument
+from retrieval.ingest.sources import RULES_FILE, SourceDocument
 from retrieval.sparse import Bm25Encoder
 from retrieval.store import ChunkStore
 
-Status = Literal["added", "updated", "access", "unchanged", "refused", "failed"]
+Status = Literal["added", "updated", "access", "unchanged", "refused", "failed", "moved", "gone"]
 _Held: TypeAlias = Mapping[tuple[str, str], Indexed]
 
 
@@ -40,7 +41,7 @@ class Parser(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one document; `reason` is set where it was refused or failed."""
+    """What became of one document; `reason` is set where it was refused, failed, moved to another tenant or is gone."""
 
     document: str
     status: Status
@@ -61,6 +62,11 @@ class Report:
         """Documents that did not get in."""
         return [outcome for outcome in self.outcomes if outcome.status in ("refused", "failed")]
 
+    @property
+    def departed(self) -> list[Outcome]:
+        """Documents that this run took from their readers, because they left the folder or the tenant."""
+        return [outcome for outcome in self.outcomes if outcome.status in ("moved", "gone")]
+
 
 @dataclass(slots=True)
 class Ingestion:
@@ -79,12 +85,18 @@ class Ingestion:
     batch: int = 64
     _waiting: list[Prepared] = field(default_factory=list)
     _embedded: int = 0
+    _origin: str = ""
+    _origins: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
-    async def run(self, documents: Sequence[SourceDocument]) -> Report:
-        """Ingest what changed and seal; safe to repeat, and to repeat after a crash."""
+    async def run(self, documents: Sequence[SourceDocument], origin: str) -> Report:
+        """Ingest what changed and seal; safe to repeat, and to repeat after a crash.
+
+        `documents` is all that there is of `origin`: what else the catalog has of it loses its readers.
+        """
         _require_built_in(self.recipe)
         held = await self._repair()
-        outcomes = []
+        self._origin, self._origins = origin, await self.catalog.origins()
+        outcomes = await self._dismiss(documents, held)
         for done, source in enumerate(documents):
             self.progress(done, len(documents), source.id)
             outcomes.append(await self._take(source, held))
@@ -102,12 +114,32 @@ class Ingestion:
             await self.store.delete(tenant, document, keep=known.version if known else None)
         return held
 
+    async def _dismiss(self, documents: Sequence[SourceDocument], held: _Held) -> list[Outcome]:
+        """Take what is no longer in the folder, or no longer its tenant's, from its readers before anything else."""
+        tenants = {source.id: source.rule.tenant for source in documents}
+        mine = sorted(key for key, origin in self._origins.items() if origin == self._origin)
+        outcomes = []
+        for tenant, document in mine:
+            if document in tenants and tenants[document] == tenant:
+                continue
+            lost = await self._narrow(document, Access(tenant, frozenset()), held)
+            if lost and (document not in tenants or tenants[document]):
+                outcomes.append(_departure(document, tenant, tenants.get(document)))
+        return outcomes
+
     async def _take(self, source: SourceDocument, held: _Held) -> Outcome:
         """A document that does not get in keeps its content, but not the access that its rules no longer give."""
+        if (holder := self._origins.get((source.rule.tenant or "", source.id), self._origin)) != self._origin:
+            return Outcome(source.id, "refused", reason=_taken(source, holder))
         try:
             return await self._ingest(source, held)
         except AccessMissing as error:
-            return Outcome(source.id, "refused", reason=f"{error}{await self._withdraw(source, held)}")
+            if source.rule.tenant:
+                await self._narrow(source.id, Access(source.rule.tenant, frozenset()), held)
+            return Outcome(source.id, "refused", reason=str(error))
+        except SupersedesItself as error:
+            await self._narrow(source.id, source.access(), held)
+            return Outcome(source.id, "refused", reason=str(error))
         except (SourceError, ParseError) as error:
             await self._narrow(source.id, source.access(), held)
             named = str(error) if isinstance(error, SourceError) else f"{source.id!r} cannot be parsed: {error}"
@@ -119,39 +151,34 @@ class Ingestion:
         known = await self.catalog.get(access.tenant, source.id)
         indexed = held.get((access.tenant, source.id), BEGUN)
         if known is not None and indexed.digest == content_digest(version, source.rule, self.recipe):
-            return await self._grant(known, access, indexed)
+            return await self._grant(known, source.url(), access, indexed)
         parsed = self.parser.parse(source.path.name, raw)
         await self._narrow(source.id, access, held)
-        prepared = prepare(source, access, version, parsed, self.recipe, self.embedder)
+        prepared = prepare(source, access, version, parsed, self.recipe, self.embedder, origin=self._origin)
         self._waiting.append(prepared)
         if sum(len(one.chunks) for one in self._waiting) >= self.batch:
             await self._write()
         return Outcome(source.id, "added" if known is None else "updated", len(prepared.chunks))
 
-    async def _grant(self, known: Document, access: Access, indexed: Indexed) -> Outcome:
-        """Content is as it was; access may not be, here or in the index alone."""
-        if known.access == access and indexed.access == access_digest(access):
+    async def _grant(self, known: Document, url: str, access: Access, indexed: Indexed) -> Outcome:
+        """Content is as it was; access and address may not be, here or in the index alone."""
+        readers = known.access == access and indexed.access == access_digest(access)
+        if readers and known.source == url:
             return Outcome(known.id, "unchanged", indexed.chunks)
-        await self._describe(known, access, indexed)
-        return Outcome(known.id, "access", indexed.chunks)
+        await self._describe(replace(known, source=url), access, indexed)
+        return Outcome(known.id, "updated" if readers else "access", indexed.chunks)
 
-    async def _withdraw(self, source: SourceDocument, held: _Held) -> str:
-        """Nobody reads a document whose rules do not say who may. Without a tenant it cannot be told whose it was."""
-        if source.rule.tenant:
-            await self._narrow(source.id, Access(source.rule.tenant, frozenset()), held)
-            return ""
-        holders = await self.catalog.holders(source.id)
-        return "".join(f"; tenant {tenant!r} still has a document of this name" for tenant in holders)
-
-    async def _narrow(self, document: str, access: Access, held: _Held) -> None:
-        """Take from a document's readers those whom `access` does not permit, and give to nobody."""
+    async def _narrow(self, document: str, access: Access, held: _Held) -> bool:
+        """Take from a document's readers those whom `access` does not permit, and give to nobody; whether any were."""
         known = await self.catalog.get(access.tenant, document)
         if known is None:
-            return
+            return False
         indexed = held.get((access.tenant, document), BEGUN)
         left = Access(access.tenant, known.access.allow & access.allow, known.access.deny | access.deny)
-        if known.access != left or (indexed != BEGUN and indexed.access != access_digest(left)):
-            await self._describe(known, left, indexed)
+        if known.access == left and (indexed == BEGUN or indexed.access == access_digest(left)):
+            return False
+        await self._describe(known, left, indexed)
+        return True
 
     async def _describe(self, known: Document, access: Access, indexed: Indexed) -> None:
         """Change who may read a document; the catalog, which decides, goes first."""
@@ -220,6 +247,21 @@ class Ingestion:
             return read_manifest(self.directory, self.recipe)
         except IndexNotSealed:
             return None
+
+
+def _taken(source: SourceDocument, holder: str) -> str:
+    return (
+        f"{source.id!r} came from another folder, {holder!r}: write `prefix:` with a name at the top of {RULES_FILE} "
+        f"to tell their documents apart, or `origin: {holder}` if it is the same folder at another place"
+    )
+
+
+def _departure(document: str, tenant: str, now: str | None) -> Outcome:
+    if now:
+        told = f"{document!r} moved to tenant {now!r}: nobody in tenant {tenant!r} can read it any more"
+        return Outcome(document, "moved", reason=told)
+    told = f"{document!r} is not in the folder: nobody in tenant {tenant!r} can read it any more, until it is put back"
+    return Outcome(document, "gone", reason=told)
 
 
 def _require_built_in(recipe: IndexRecipe) -> None:

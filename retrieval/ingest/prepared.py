@@ -46,12 +46,19 @@ class Prepared:
 
 
 def prepare(
-    source: SourceDocument, access: Access, version: str, parsed: Parsed, recipe: IndexRecipe, embedder: Embedder
+    source: SourceDocument,
+    access: Access,
+    version: str,
+    parsed: Parsed,
+    recipe: IndexRecipe,
+    embedder: Embedder,
+    *,
+    origin: str,
 ) -> Prepared:
     """Cut a parsed file by the recipe, with the embedder's own count of tokens."""
     budget = recipe.chunker.budget
     chunks = chunk(parsed.text, parsed.blocks, budget=budget, count_tokens=embedder.count_tokens)
-    document = _document(source, access, version, parsed)
+    document = _document(source, access, version, parsed, origin)
     titled = recipe.chunker.context == "heading"
     contexts = [_context(document.title, one.heading) if titled else "" for one in chunks]
     content = Content(recipe.parser, parsed.text, msgspec.json.encode(parsed.blocks))
@@ -73,18 +80,22 @@ def _context(title: str, heading: Sequence[str]) -> str:
     return " > ".join([title, *(part for part in heading if part != title)]) + "\n"
 
 
-def _document(source: SourceDocument, access: Access, version: str, parsed: Parsed) -> Document:
-    """Rules come first, then what the document says of itself; access comes from the rules alone."""
+def _document(source: SourceDocument, access: Access, version: str, parsed: Parsed, origin: str) -> Document:
+    """Rules come first, then what the document says of itself.
+
+    From the rules alone come access and what a document supersedes, as either takes documents from their readers.
+    """
     rule, own = source.rule, parsed.metadata
     return Document(
         id=source.id,
         version=version,
         title=rule.title or parsed.title or PurePath(source.id).stem,
-        source=source.id,
+        source=source.url(),
         category=rule.category or own.get("category"),
         updated=rule.updated or _day(own.get("updated")),
-        supersedes=rule.supersedes or own.get("supersedes"),
+        supersedes=source.supersedes(),
         access=access,
+        origin=origin,
     )
 
 

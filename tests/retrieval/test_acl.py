@@ -38,3 +38,8 @@ def test_nobody_makes_a_filter_by_hand() -> None:
 
 def test_grants_that_match_nobody_are_named() -> None:
     assert invalid_grants(["group:hr", "hr", "user:", "everyone", "user:a"]) == ["hr", "user:", "everyone"]
+
+
+def test_grants_that_only_look_like_another_are_named() -> None:
+    alike = [" group:hr", "group: hr", "group:hr ", "group:hr\n", "user:rene\u0301", "user:\u00a0a"]
+    assert invalid_grants([*alike, "group:human resources", "user:ren\u00e9"]) == alike

@@ -1,17 +1,21 @@
 """The catalog alone decides which passages exist, are current and may be seen."""
 
 import sqlite3
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from retrieval.acl import Access, AccessFilter, Principal, access_filter
 from retrieval.catalog import Catalog, Content, Document, Indexed
 from retrieval.errors import CatalogError
+from retrieval.outline import Place
 from retrieval.store import ChunkRef
 
 TEXT = "Grüße 👋 from the handbook.\nSecond line."
@@ -106,6 +110,65 @@ async def test_a_catalog_of_another_release_is_refused(tmp_path: Path) -> None:
         assert await read(catalog, ref(0, 5)) == ["Grüße"]
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA user_version = 99")
-    with pytest.raises(CatalogError, match="schema 99"):
+    with pytest.raises(CatalogError, match=r"'catalog\.db' has schema 99"):
         async with Catalog.open(path):
             pass
+
+
+def test_two_processes_may_make_a_catalog_at_once(tmp_path: Path) -> None:
+    code = (
+        "import asyncio, sys; from pathlib import Path; from retrieval.catalog import Catalog\n"
+        "async def make(path):\n"
+        "    async with Catalog.open(path) as catalog: await catalog.check()\n"
+        "sys.stdin.read()\n"
+        "for name in range(20): asyncio.run(make(Path(sys.argv[1]) / f'{name}.db'))\n"
+    )
+    making = [
+        subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+        for _ in range(2)
+    ]
+    for one in making:
+        assert one.stdin is not None
+        one.stdin.close()
+        one.stdin = None
+    assert [one.communicate()[1] for one in making] == [b"", b""]
+
+
+async def test_a_catalog_whose_making_died_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "catalog.db"
+    with monkeypatch.context() as patch:
+        patch.setattr("retrieval.catalog._SCHEMA", "no number")
+        with pytest.raises(CatalogError, match=r"'catalog\.db' does not answer"):
+            async with Catalog.open(path):
+                pass
+    async with Catalog.open(path) as catalog:
+        await catalog.put(PAGE, CONTENT)
+        assert await read(catalog, ref(0, 5)) == ["Grüße"]
+
+
+async def test_origins_are_kept_and_told(catalog: Catalog) -> None:
+    await catalog.put(replace(PAGE, origin="handbook"), CONTENT)
+    await catalog.put(replace(PAGE, access=replace(STAFF, tenant="other"), origin="wiki"), CONTENT)
+    assert await catalog.origins() == {("acme", "doc"): "handbook", ("other", "doc"): "wiki"}
+
+
+BLOCKS = [
+    {"kind": "heading", "start": 0, "end": 5, "heading": ["Grüße"], "page": 1},
+    {"kind": "paragraph", "start": 8, "end": 20, "heading": ["Grüße"], "page": 1},
+    {"kind": "paragraph", "start": 22, "end": 39, "heading": ["Grüße", "More"], "page": 2},
+]
+
+
+async def test_passages_say_where_their_words_stand(catalog: Catalog) -> None:
+    await catalog.put(PAGE, replace(CONTENT, blocks=msgspec.json.encode(BLOCKS)))
+    await catalog.put(replace(PAGE, id="plain"), replace(CONTENT, blocks=b""))
+    refs = [ref(0, 5, document="plain"), ref(10, 39), ref(20, 39), ref(22, 39)]
+    passages = await catalog.read(refs, reader("staff"), "blocks-1")
+    first, second = Place(10, ("Grüße",), 1), Place(22, ("Grüße", "More"), 2)
+    assert [one.places for one in passages] == [(), (first, second), (replace(first, start=20), second), (second,)]
+
+
+async def test_damaged_blocks_are_a_catalog_error(catalog: Catalog) -> None:
+    await catalog.put(PAGE, replace(CONTENT, blocks=b"[{"))
+    with pytest.raises(CatalogError, match="ingest the document again"):
+        await catalog.read([ref(0, 5)], reader("staff"), "blocks-1")

@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -89,20 +89,21 @@ class World:
     embedder: Counting = field(default_factory=Counting)
     recipe: IndexRecipe = RECIPE
 
-    def write(self, files: Mapping[str, str | bytes], rules: Rules) -> None:
+    def write(self, files: Mapping[str, str | bytes], rules: Rules, **top: str) -> None:
         self.folder.mkdir(exist_ok=True)
         for name, content in files.items():
             path = self.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content.encode() if isinstance(content, str) else content)
         listed = [{"match": f"/{match}", **rule} for match, rule in rules.items()]
-        (self.folder / "twinpin.yaml").write_bytes(msgspec.json.encode({"tenant": "acme", "rules": listed}))
+        (self.folder / "twinpin.yaml").write_bytes(msgspec.json.encode({"tenant": "acme", "rules": listed, **top}))
 
     async def ingest(self, documents: Sequence[SourceDocument] | None = None) -> Report:
         run = Ingestion(
             self.recipe, self.directory, self.catalog, self.store, self.embedder, Parsing(), lambda *_: None, batch=5
         )
-        return await run.run(FolderSource(self.folder).documents() if documents is None else documents)
+        source = FolderSource(self.folder)
+        return await run.run(source.documents() if documents is None else documents, source.origin)
 
     async def seen(self, *groups: str, tenant: str = "acme", category: str | None = None) -> dict[str, str]:
         """Everything a caller can be shown, as the words of each document, its passages in order."""
@@ -243,15 +244,14 @@ async def test_a_document_whose_rules_stop_saying_who_may_read_it_is_read_by_nob
     assert (set(await world.seen("staff")), world.embedder.texts) == ({"a.md", "b.md"}, 0)
 
 
-async def test_a_document_without_tenant_is_refused_and_names_who_still_has_one(world: World) -> None:
+async def test_a_document_without_tenant_is_refused_and_read_by_nobody(world: World) -> None:
     world.write({"a.md": words("one")}, ALLOWED)
     await world.ingest()
     (world.folder / "twinpin.yaml").write_text('rules: [{match: "**", allow: ["group:staff"]}]')
     (outcome,) = (await world.ingest()).outcomes
-    assert (outcome.status, outcome.reason) == (
-        "refused",
-        "'a.md' has no tenant: add a rule for it to twinpin.yaml; tenant 'acme' still has a document of this name",
-    )
+    told = "'a.md' has no tenant: add a rule for it to twinpin.yaml"
+    assert (outcome.status, outcome.reason) == ("refused", told)
+    assert await world.seen("staff") == {}
 
 
 async def test_what_cannot_be_read_is_reported_and_the_rest_goes_on(world: World) -> None:
@@ -303,21 +303,115 @@ async def test_a_document_without_any_words_left_has_no_chunks(world: World) -> 
     await world.ingest()
     world.write({"a.md": "nothing"}, ALLOWED)
     run = Ingestion(RECIPE, world.directory, world.catalog, world.store, world.embedder, Silent(), lambda *_: None)
-    report = await run.run(FolderSource(world.folder).documents())
+    source = FolderSource(world.folder)
+    report = await run.run(source.documents(), source.origin)
     assert (report.manifest.chunks, report.manifest.documents, await world.seen("staff")) == (0, 1, {})
 
 
 async def test_two_tenants_may_use_the_same_id(world: World) -> None:
     world.write({"a.md": words("one")}, ALLOWED)
     await world.ingest()
-    world.write({"a.md": words("two")}, {"**": {"tenant": "other", "allow": ["group:staff"]}})
-    assert statuses(await world.ingest()) == {"a.md": "added"}
+    theirs = another_folder(world)
+    theirs.write({"a.md": words("two")}, {"**": {"tenant": "other", "allow": ["group:staff"]}})
+    assert statuses(await theirs.ingest()) == {"a.md": "added"}
     assert await world.seen("staff") == {"a.md": words("one")}
     assert await world.seen("staff", tenant="other") == {"a.md": words("two")}
-    world.write({}, {"**": {"tenant": "other", "allow": []}})
-    await world.ingest()
+    theirs.write({}, {"**": {"tenant": "other", "allow": []}})
+    await theirs.ingest()
     assert await world.seen("staff") == {"a.md": words("one")}, "one tenant's withdrawal leaves the other's alone"
     assert await world.seen("staff", tenant="other") == {}
+
+
+def another_folder(world: World) -> World:
+    return replace(world, folder=world.folder.with_name("elsewhere"))
+
+
+async def test_a_document_that_moves_to_another_tenant_leaves_the_old_one(world: World) -> None:
+    world.write({"a.md": words("one"), "b.md": words("kept")}, ALLOWED)
+    await world.ingest()
+    moved: Rules = {**ALLOWED, "a.md": {"tenant": "other", "allow": ["group:staff"]}}
+    world.write({}, moved)
+    report = await world.ingest()
+    assert [(one.document, one.status) for one in report.outcomes] == [
+        ("a.md", "moved"), ("a.md", "added"), ("b.md", "unchanged"),
+    ]  # fmt: skip
+    assert report.departed[0].reason == "'a.md' moved to tenant 'other': nobody in tenant 'acme' can read it any more"
+    assert (await world.seen("staff"), report.troubled) == ({"b.md": words("kept")}, [])
+    assert await world.seen("staff", tenant="other") == {"a.md": words("one")}
+    assert (await world.ingest()).departed == [], "it is told once"
+    world.write({}, ALLOWED)
+    report = await world.ingest()
+    assert [one.status for one in report.outcomes] == ["moved", "access", "unchanged"]
+    assert set(await world.seen("staff")) == {"a.md", "b.md"}
+    assert await world.seen("staff", tenant="other") == {}
+
+
+async def test_a_file_that_goes_takes_its_document_along_and_brings_it_back(world: World) -> None:
+    world.write({"a.md": words("one"), "b.md": words("kept")}, ALLOWED)
+    await world.ingest()
+    (world.folder / "a.md").unlink()
+    report = await world.ingest()
+    assert statuses(report) == {"a.md": "gone", "b.md": "unchanged"}
+    assert "'a.md' is not in the folder" in (report.departed[0].reason or "")
+    assert await world.seen("staff") == {"b.md": words("kept")}
+    assert statuses(await world.ingest()) == {"b.md": "unchanged"}
+    world.write({"a.md": words("one")}, ALLOWED)
+    world.embedder.texts = 0
+    assert statuses(await world.ingest()) == {"a.md": "access", "b.md": "unchanged"}
+    assert (set(await world.seen("staff")), world.embedder.texts) == ({"a.md", "b.md"}, 0)
+
+
+async def test_another_folder_takes_nothing_from_this_one(world: World) -> None:
+    world.write({"a.md": words("one"), "b.md": words("kept")}, ALLOWED)
+    await world.ingest()
+    theirs = another_folder(world)
+    theirs.write({"a.md": words("two"), "c.md": words("new")}, {"**": {"allow": ["group:hr"]}})
+    report = await theirs.ingest()
+    assert (statuses(report), report.departed) == ({"a.md": "refused", "c.md": "added"}, [])
+    told = report.troubled[0].reason or ""
+    assert "'docs-" in told
+    assert "`prefix:`" in told
+    assert await world.seen("staff") == {"a.md": words("one"), "b.md": words("kept")}
+    theirs.write({}, {"**": {"allow": ["group:hr"]}}, prefix="theirs")
+    report = await theirs.ingest()
+    assert statuses(report) == {"c.md": "gone", "theirs/a.md": "added", "theirs/c.md": "added"}
+    assert set(await world.seen("hr")) == {"theirs/a.md", "theirs/c.md"}
+
+
+async def test_a_folder_with_a_name_may_move(world: World) -> None:
+    world.write({"a.md": words("one")}, ALLOWED, origin="handbook")
+    await world.ingest()
+    moved = another_folder(world)
+    world.folder.rename(moved.folder)
+    assert statuses(await moved.ingest()) == {"a.md": "unchanged"}
+
+
+async def test_where_a_document_opens_may_change_without_embedding(world: World) -> None:
+    world.write({"a b.md": words("one")}, ALLOWED)
+    await world.ingest()
+    world.write({}, {"**": {"allow": ["group:staff"], "category": "note", "source": "https://intranet.example/{id}"}})
+    world.embedder.texts = 0
+    assert (statuses(await world.ingest()), world.embedder.texts) == ({"a b.md": "updated"}, 0)
+    known = await world.catalog.get("acme", "a b.md")
+    assert known is not None
+    assert known.source == "https://intranet.example/a%20b.md"
+    assert statuses(await world.ingest()) == {"a b.md": "unchanged"}
+
+
+async def test_only_rules_say_what_a_document_supersedes(world: World) -> None:
+    front = "---\nsupersedes: b.md\n---\n\n"
+    world.write({"a.md": front + words("one"), "b.md": words("kept")}, ALLOWED)
+    await world.ingest()
+    assert set(await world.seen("staff")) == {"a.md", "b.md"}
+
+
+async def test_a_document_that_supersedes_itself_is_refused(world: World) -> None:
+    world.write({"a.md": words("one"), "b.md": words("two")}, ALLOWED)
+    await world.ingest()
+    world.write({}, {"**": {**ALLOWED["**"], "supersedes": "a.md"}})
+    report = await world.ingest()
+    assert statuses(report) == {"a.md": "refused", "b.md": "updated"}
+    assert "'a.md' supersedes itself" in (report.troubled[0].reason or "")
 
 
 async def test_ids_come_from_content_and_place_alone(tmp_path: Path) -> None:
@@ -400,6 +494,7 @@ BEFORE: tuple[Mapping[str, str | bytes], Rules] = (
         "broken.md": words("broken"),
         "titled.md": words("titled"),
         "kept.md": words("kept"),
+        "resettled.md": words("resettled"),
     },
     {"**": {"allow": ["group:staff", "group:hr"]}, "widened.md": {"allow": ["group:hr"]}},
 )
@@ -417,6 +512,7 @@ AFTER: tuple[Mapping[str, str | bytes], Rules] = (
         "widened.md": {"allow": ["group:staff"]},
         "moved.md": {"allow": ["group:nobody"]},
         "withdrawn.md": {"allow": []},
+        "resettled.md": {"tenant": "other"},
         "broken.md": {"allow": ["group:hr"]},
         "titled.md": {"title": "Another title", "category": "policy"},
     },
@@ -461,7 +557,7 @@ async def prepared(tmp_path: Path) -> "Prepared":
             await super().upsert(points_)
 
     async with opened(tmp_path / "before", Recording()) as world:
-        world.write(*BEFORE)
+        world.write(*BEFORE, origin="docs")
         await world.ingest()
         old = {groups: await world.seen(*groups) for groups in (STAFF, HR, NOBODY)}
     return Prepared(tmp_path, points, old)
@@ -478,7 +574,7 @@ class Prepared:
         shutil.copytree(self.tmp_path / "before", self.tmp_path / name)
         async with opened(self.tmp_path / name, None if edge else MemoryStore()) as world:
             await world.store.upsert(self.points)
-            world.write(*AFTER)
+            world.write(*AFTER, origin="docs")
             yield world
 
 

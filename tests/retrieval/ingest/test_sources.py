@@ -9,7 +9,7 @@ import pytest
 from retrieval.acl import Access
 from retrieval.errors import AccessMissing, SourceError
 from retrieval.ingest import sources
-from retrieval.ingest.sources import FolderSource, SourceDocument
+from retrieval.ingest.sources import FolderSource, Rule, SourceDocument
 
 RULES = """
 tenant: acme
@@ -19,6 +19,11 @@ rules:
   - {match: "hr/open.md", allow: ["group:staff", "user:ana"], updated: 2026-02-03, supersedes: hr/old.md, title: Open}
   - {match: "*.txt", category: log, tenant: other}
 """
+
+SPURIOUS = (
+    "", " https://a.example/{id}", "javascript:{id}", "{id}:x", "data:,{id}", "file:///{id}", "//a.example/{id}",
+    "https:///{id}", "https://a.example/{name}", "java\\tscript:{id}", "http://[a/{id}",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -64,7 +69,6 @@ def test_hidden_files_links_and_rules_are_no_documents(folder: Path, tmp_path_fa
     (folder / ".hidden.md").write_text("x")
     (folder / ".git").mkdir()
     (folder / ".git" / "config.md").write_text("x")
-    (folder / "deep" / "twinpin.yaml").write_text("rules: []")
     assert list(by_id(folder)) == ["a.md", "deep/er/b.txt", "hr/open.md", "hr/secret.md"]
 
 
@@ -83,6 +87,8 @@ def test_a_name_that_is_not_utf8_gets_an_id_that_can_be_stored_and_shown(folder:
         ('tenant: acme\nrules: [{match: "**", allow: ["staff"]}]', "grants 'staff'"),
         ('tenant: acme\nrules: [{match: "**", allow: ["group:a"], deny: ["everyone"]}]', "grants 'everyone'"),
         ('tenant: acme\nrules: [{match: "**", allow: ["group:"]}]', "grants 'group:'"),
+        ('tenant: acme\nrules: [{match: "**", allow: ["group: a"]}]', "grants 'group: a'"),
+        ('tenant: acme\nrules: [{match: "**", allow: ["group:a"], deny: ["user:rene\u0301"]}]', "grants 'user:rene"),
     ],
 )
 def test_a_document_whose_readers_are_not_said_is_refused_by_name(folder: Path, rules: str, told: str) -> None:
@@ -107,12 +113,68 @@ def test_a_document_whose_readers_are_not_said_is_refused_by_name(folder: Path, 
         (b'rules: [{match: "!"}]', "which is not valid"),
         (b'rules: [{match: ""}]', "matches something"),
         (b'rules: [{match: "#hr"}]', "matches something"),
+        (b"prefix: ../x\nrules: []", "the prefix '../x'"),
+        (b'prefix: ""\nrules: []', "the prefix ''"),
+        (b"prefix: /x\nrules: []", "the prefix '/x'"),
+        (b'origin: ""\nrules: []', "the origin ''"),
+        (b'origin: "a "\nrules: []', "the origin 'a '"),
+        *((f'source: "{url}"\nrules: []'.encode(), "the source") for url in SPURIOUS),
+        *((f'rules: [{{match: "a", source: "{url}"}}]'.encode(), "the source") for url in SPURIOUS),
     ],
 )
 def test_rules_that_cannot_be_meant_are_refused(folder: Path, rules: bytes, told: str) -> None:
     (folder / "twinpin.yaml").write_bytes(rules)
     with pytest.raises(SourceError, match=told):
         FolderSource(folder)
+
+
+def test_rules_of_a_folder_below_are_refused_not_ignored(folder: Path) -> None:
+    (folder / "deep" / "twinpin.yaml").write_text("rules: []")
+    with pytest.raises(SourceError, match=r"'deep/twinpin\.yaml' would have no effect"):
+        FolderSource(folder).documents()
+
+
+@pytest.mark.parametrize("prefix", ["sites/leeds", "sites/leeds/"])
+def test_a_prefix_goes_before_every_id_as_a_folder_would(folder: Path, prefix: str) -> None:
+    (folder / "twinpin.yaml").write_text(f"prefix: {prefix}\n{RULES}")
+    documents = by_id(folder)
+    assert list(documents)[:2] == ["sites/leeds/a.md", "sites/leeds/deep/er/b.txt"]
+    assert documents["sites/leeds/hr/secret.md"].access().allow == {"group:hr"}
+
+
+def test_folders_are_told_apart_by_their_place_or_by_name(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    other = tmp_path_factory.mktemp("other") / folder.name
+    other.mkdir()
+    (other / "twinpin.yaml").write_text(RULES)
+    assert FolderSource(folder).origin == FolderSource(folder / "hr" / "..").origin != FolderSource(other).origin
+    for one in (folder, other):
+        (one / "twinpin.yaml").write_text(f"origin: handbook\n{RULES}")
+    assert FolderSource(folder).origin == FolderSource(other).origin == "handbook"
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "url"),
+    [
+        (None, "policies/a-1.md", "policies/a-1.md"),
+        (None, "a b/ü?#%.md", "a%20b/%C3%BC%3F%23%25.md"),
+        (None, "javascript:alert(1).md", "javascript%3Aalert%281%29.md"),
+        ("https://wiki.example/{id}", "hr/ü 1.md", "https://wiki.example/hr/%C3%BC%201.md"),
+        ("/docs/{id}?v=1", "a&b.md", "/docs/a%26b.md?v=1"),
+        ("http://wiki.example:8080/bücher/42#top", "a.md", "http://wiki.example:8080/b%C3%BCcher/42#top"),
+    ],
+)
+def test_a_source_is_a_url_whatever_the_name(source: str | None, name: str, url: str) -> None:
+    assert SourceDocument(name, Path(name), Rule(name, source=source)).url() == url
+
+
+def test_a_rule_decides_before_the_folder_where_a_document_opens(folder: Path) -> None:
+    told = "source: 'https://a.example/{id}'\nrules: [{match: 'hr/**', source: 'https://hr.example/x'}]"
+    (folder / "twinpin.yaml").write_text(told)
+    documents = by_id(folder)
+    assert documents["a.md"].url() == "https://a.example/a.md"
+    assert documents["hr/open.md"].url() == "https://hr.example/x"
 
 
 def test_a_folder_without_rules_or_no_folder_is_refused(tmp_path: Path) -> None:

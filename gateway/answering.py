@@ -19,7 +19,7 @@ from retrieval.search import Findings
 from serving.errors import EngineRefused
 from serving.generator import GenerationRequest
 from serving.output import response_format
-from serving.prompt import Evidence, Prompt, PromptBudget, build_prompt
+from serving.prompt import Evidence, Place, Prompt, PromptBudget, build_prompt
 
 
 class Answering:
@@ -109,6 +109,7 @@ def _prompt(asked: Asked, findings: Findings, model: ModelVersion) -> Prompt:
                 start=ref.start,
                 end=ref.end,
                 text=passage.text,
+                places=tuple(Place(place.start, place.heading, place.page) for place in passage.places),
             )
         )
     budget = PromptBudget(manifest.context_tokens, manifest.answer_tokens, manifest.message_overhead_tokens)

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, field
 from typing import Any, cast
+from urllib.parse import quote
 
 from gateway.errors import GatewayError
 from gateway.events import AnswerEvent, Delta, Sources, Usage, Verdict
@@ -141,11 +142,16 @@ def passage(found: Found) -> dict[str, Any]:
 
 
 def location(source: str, heading: tuple[str, ...], page: int | None) -> str:
-    """Where a reader should open the source: a page of a PDF, or the anchor of its nearest heading."""
+    """Where a reader should open the source: a page of a PDF, or the anchor of its nearest heading; a URL.
+
+    A source that names a place in the document itself is left as it is.
+    """
+    if "#" in source:
+        return source
     if page is not None:
         return f"{source}#page={page}"
     anchor = re.sub(r"[^\w]+", "-", heading[-1].lower()).strip("-") if heading else ""
-    return f"{source}#{anchor}" if anchor else source
+    return f"{source}#{quote(anchor)}" if anchor else source
 
 
 def _about(exchange: Exchange) -> dict[str, Any]:
@@ -170,7 +176,7 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
 
 
 def _citation(citation: Citation) -> dict[str, Any]:
-    evidence = citation.evidence
+    evidence, place = citation.evidence, citation.evidence.place(citation.start)
     return {
         "marker": citation.marker,
         "answer_span": citation.answer_span,
@@ -178,9 +184,9 @@ def _citation(citation: Citation) -> dict[str, Any]:
         "document": evidence.document,
         "version": evidence.version,
         "title": evidence.title,
-        "source": location(evidence.source, evidence.heading, evidence.page),
-        "page": evidence.page,
-        "heading": evidence.heading,
+        "source": location(evidence.source, place.heading, place.page),
+        "page": place.page,
+        "heading": place.heading,
         "span": (citation.start, citation.end),
         "quote": citation.quote,
         "quote_digest": citation.quote_digest,
@@ -206,18 +212,17 @@ def _openai_usage(usage: Usage) -> dict[str, Any]:
 
 
 def _annotations(verdict: Verdict) -> list[dict[str, Any]]:
-    return [
-        {
-            "type": "url_citation",
-            "url_citation": {
-                "start_index": citation.answer_span[0],
-                "end_index": citation.answer_span[1],
-                "title": citation.evidence.title,
-                "url": location(citation.evidence.source, citation.evidence.heading, citation.evidence.page),
-            },
-        }
-        for citation in verdict.citations
-    ]
+    return [_annotation(citation) for citation in verdict.citations]
+
+
+def _annotation(citation: Citation) -> dict[str, Any]:
+    shown = {
+        "start_index": citation.answer_span[0],
+        "end_index": citation.answer_span[1],
+        "title": citation.evidence.title,
+        "url": _citation(citation)["source"],
+    }
+    return {"type": "url_citation", "url_citation": shown}
 
 
 def _data(value: object) -> bytes:

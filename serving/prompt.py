@@ -15,10 +15,20 @@ JOINT_TOKENS = 1  # what joining two parts may add to the sum of their counts
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """From code point `start` of a document's text on, words stand under this path of headings and on this page."""
+
+    start: int
+    heading: tuple[str, ...]
+    page: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """One passage as the model is shown it: `text` is the document version's stored text from `start` to `end`.
 
-    Offsets are code points; `marker` is the number it is cited by, from 1; `version` is the document's.
+    Offsets are code points; `marker` is the number it is cited by, from 1; `version` is the document's. `heading` and
+    `page` are those the model is shown; `places`, in order, say where each of its words stands.
     """
 
     marker: int
@@ -31,6 +41,12 @@ class Evidence:
     start: int
     end: int
     text: str
+    places: tuple[Place, ...] = ()
+
+    def place(self, offset: int) -> Place:
+        """Where the word at `offset` of the document stands; where the passage does if nothing more is known."""
+        before = [place for place in self.places if place.start <= offset]
+        return before[-1] if before else Place(self.start, self.heading, self.page)
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,8 @@ class Seeded:
     parts: tuple[Part, ...]
     category: str | None = None
     updated: date | None = None
+    blocks: bytes = b""
+    source: str | None = None
 
     @property
     def version(self) -> str:
@@ -246,14 +248,14 @@ def make_keys(path: Path, names: Sequence[str]) -> Iterator[tuple[str, str]]:
         yield name, create_key(path, tenant=tenant, subject=name, groups=groups, scopes=scopes)
 
 
-def opening(house: House) -> Opening:
+def opening(house: House, corpus: Sequence[Seeded] = CORPUS) -> Opening:
     """The parts of a gateway, made of the house's fakes and a catalog of its own."""
 
     @asynccontextmanager
     async def opened(settings: Settings, metrics: Metrics) -> AsyncIterator[Parts]:
         recipe, manifest = pinned_recipe(), pinned_manifest()
         async with Catalog.open(settings.catalog) as catalog:
-            await seed(CORPUS, recipe, catalog, house.store)
+            await seed(corpus, recipe, catalog, house.store)
             finder = Finder(recipe, HashEmbedder(DIMENSIONS), house.store, catalog)
             release = Release(
                 Pins(Pin(recipe.name), Pin(manifest.name)),
@@ -285,8 +287,9 @@ async def seed(corpus: Sequence[Seeded], recipe: IndexRecipe, catalog: Catalog, 
     """Write a corpus to catalog and store."""
     embedder, bm25 = HashEmbedder(DIMENSIONS), Bm25Encoder(recipe.bm25)
     for one in corpus:
-        document = Document(one.id, one.version, one.id, one.id, one.category, one.updated, None, one.access)
-        await catalog.put(document, Content(recipe.parser, one.text, b""))
+        source = one.source or one.id
+        document = Document(one.id, one.version, one.id, source, one.category, one.updated, None, one.access)
+        await catalog.put(document, Content(recipe.parser, one.text, one.blocks))
         points = []
         for part in one.parts:
             start = one.text.index(part.words)

@@ -72,13 +72,17 @@ def test_a_cut_answer_and_one_off_its_schema_go_to_review() -> None:
         ((), None, "a/b.md"),
         (("Refunds",), None, "a/b.md#refunds"),
         (("Refunds", "Paying out: when?"), None, "a/b.md#paying-out-when"),
-        (("Rückgaben 📦",), None, "a/b.md#rückgaben"),
+        (("Rückgaben 📦",), None, "a/b.md#r%C3%BCckgaben"),
         (("📦",), None, "a/b.md"),
         (("Refunds",), 3, "a/b.md#page=3"),
     ],
 )
 def test_a_location_opens_the_source_at_the_right_place(heading: tuple[str, ...], page: int | None, where: str) -> None:
     assert location("a/b.md", heading, page) == where
+
+
+def test_a_source_that_names_a_place_itself_is_left_alone() -> None:
+    assert location("https://wiki.example/a#part", ("Refunds",), 3) == "https://wiki.example/a#part"
 
 
 @pytest.mark.parametrize(

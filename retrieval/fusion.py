@@ -28,10 +28,11 @@ class Candidate:
 
 
 def fuse(legs: Legs, rule: Fusion) -> list[Candidate]:
-    """Order the union of both legs, best first."""
+    """Order the union of both legs, best first; what has no cosine vanished between the two legs, and is left out."""
     scores = _convex(legs, rule) if rule.kind == "convex" else _reciprocal_rank(legs, rule)
     bm25 = dict(legs.sparse)
-    fused = [Candidate(chunk, score, legs.cosine[chunk], bm25.get(chunk, 0.0)) for chunk, score in scores.items()]
+    held = ((chunk, score, legs.cosine[chunk]) for chunk, score in scores.items() if chunk in legs.cosine)
+    fused = [Candidate(chunk, score, cosine, bm25.get(chunk, 0.0)) for chunk, score, cosine in held]
     fused.sort(key=lambda candidate: (-candidate.score, candidate.chunk))
     return fused
 
@@ -45,7 +46,8 @@ def _convex(legs: Legs, rule: Fusion) -> dict[ChunkId, float]:
     top = max((score for _, score in legs.sparse), default=0.0) or 1.0
     scores = {chunk: rule.dense * (cosine - low) / span for chunk, cosine in legs.cosine.items()}
     for chunk, score in legs.sparse:
-        scores[chunk] += rule.sparse * score / top
+        if chunk in scores:
+            scores[chunk] += rule.sparse * score / top
     return scores
 
 

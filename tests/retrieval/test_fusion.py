@@ -35,3 +35,10 @@ def test_a_weight_of_zero_leaves_a_leg_out() -> None:
     legs = Legs([(A, 0.9), (B, 0.5)], [(B, 4.0)], {A: 0.9, B: 0.5})
     assert fuse(legs, Fusion("convex", 1.0, 0.0))[0].chunk == A
     assert fuse(legs, Fusion("convex", 0.0, 1.0))[0].chunk == B
+
+
+@pytest.mark.parametrize("rule", [CONVEX, RRF])
+def test_a_chunk_that_vanished_between_the_legs_is_left_out(rule: Fusion) -> None:
+    legs = Legs([(A, 0.9), (B, 0.5)], [(C, 8.0), (B, 4.0)], {A: 0.9, B: 0.5})
+    assert {one.chunk for one in fuse(legs, rule)} == {A, B}
+    assert fuse(Legs([], [(C, 8.0)], {}), rule) == []

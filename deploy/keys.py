@@ -13,6 +13,8 @@ from pathlib import Path
 import msgspec
 import yaml
 
+from retrieval.acl import invalid_grants
+
 SCOPES = frozenset({"ask", "search", "feedback", "release:read"})
 _PREFIX = "tp_"
 _SHOWN = 10
@@ -65,13 +67,17 @@ def create_key(path: Path, *, tenant: str, subject: str, groups: Iterable[str], 
     wanted = sorted(set(scopes))
     if unknown := set(wanted) - SCOPES:
         raise KeyFileError(f"unknown scope {sorted(unknown)[0]!r}: choose from {', '.join(sorted(SCOPES))}")
+    member = sorted(set(groups))
+    if wrong := invalid_grants([f"user:{subject}", *(f"group:{group}" for group in member)]):
+        told = "write the name without white space around it and in composed characters (NFC)"
+        raise KeyFileError(f"{wrong[0]!r} is in no access list: {told}")
     secret = _PREFIX + secrets.token_urlsafe(32)
     key = ApiKey(
         prefix=secret[:_SHOWN],
         digest=_digest(secret),
         tenant=tenant,
         subject=subject,
-        groups=sorted(set(groups)),
+        groups=member,
         scopes=wanted,
         created=datetime.now(UTC),
     )

@@ -61,6 +61,13 @@ def test_an_unknown_scope_is_refused_and_nothing_is_written(path: Path) -> None:
     assert not path.exists()
 
 
+@pytest.mark.parametrize(("subject", "group"), [(" ana", "hr"), ("ana", "hr "), ("rene\u0301", "hr"), ("ana", "")])
+def test_a_name_that_no_access_list_can_hold_is_refused(path: Path, subject: str, group: str) -> None:
+    with pytest.raises(KeyFileError, match="is in no access list"):
+        create_key(path, tenant="acme", subject=subject, groups=[group], scopes=["ask"])
+    assert not path.exists()
+
+
 def test_a_missing_file_holds_no_keys(path: Path) -> None:
     assert read_keys(path).keys == {}
 

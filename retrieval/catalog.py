@@ -273,7 +273,8 @@ def _create(connection: sa.Connection, name: str) -> None:
         return
     if sa.inspect(connection).get_table_names():
         raise CatalogError(
-            f"the catalog {name!r} has schema {found}, this release needs {_SCHEMA}: move it away and ingest again"
+            f"the catalog {name!r} has schema {found}, this release needs {_SCHEMA}: move it and the indexes away, "
+            "and ingest every folder again"
         )
     _tables.create_all(connection)
     connection.exec_driver_sql(f"PRAGMA user_version = {_SCHEMA}")

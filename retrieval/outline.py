@@ -41,7 +41,8 @@ def outline(blocks: Sequence[StoredBlock], start: int, end: int) -> tuple[Place,
     """The places of the text from `start` to `end`, in order: the first holds at `start`, each until the next."""
     first = bisect_right(blocks, start, key=lambda block: block.start) - 1
     places: list[Place] = []
-    for block in blocks[max(first, 0) :]:
+    for position in range(max(first, 0), len(blocks)):
+        block = blocks[position]
         if block.start >= end:
             break
         if not places or (block.heading, block.page) != (places[-1].heading, places[-1].page):

@@ -118,6 +118,16 @@ def test_documents_that_did_not_get_in_make_three_and_are_named(cli: Cli, folder
     assert report["manifest"]["name"] == RECIPE.name
 
 
+def test_a_file_that_is_gone_is_named_once_and_is_no_failure(cli: Cli, folder: Path) -> None:
+    (folder / "leaving.md").write_text("# Leaving\n\nIt was here.")
+    assert cli("ingest", str(folder)).code == 0
+    (folder / "leaving.md").unlink()
+    said = cli("ingest", str(folder))
+    assert (said.code, said.err.count("gone: 'leaving.md' is not in the folder")) == (0, 1)
+    assert "1 gone, 1 unchanged; 0 chunks embedded" in said.out
+    assert cli("ingest", str(folder)).err == ""
+
+
 def test_what_stops_an_ingestion_is_two_and_one_line(cli: Cli, folder: Path, tmp_path: Path) -> None:
     assert "'none' is not a folder" in refused(cli("ingest", str(tmp_path / "none")))
     assert "twinpin.yaml" in refused(cli("ingest", str(tmp_path / "versions")))

@@ -495,6 +495,7 @@ BEFORE: tuple[Mapping[str, str | bytes], Rules] = (
         "titled.md": words("titled"),
         "kept.md": words("kept"),
         "resettled.md": words("resettled"),
+        "gone.md": words("gone"),
     },
     {"**": {"allow": ["group:staff", "group:hr"]}, "widened.md": {"allow": ["group:hr"]}},
 )
@@ -575,6 +576,7 @@ class Prepared:
         async with opened(self.tmp_path / name, None if edge else MemoryStore()) as world:
             await world.store.upsert(self.points)
             world.write(*AFTER, origin="docs")
+            (world.folder / "gone.md").unlink()
             yield world
 
 
@@ -587,7 +589,7 @@ async def test_dying_at_any_call_is_repaired_by_the_next_run(prepared: Prepared,
         calls = 10**6 - fuse.left
         due = await everything(world)
         new = {groups: await world.seen(*groups) for groups in (STAFF, HR, NOBODY)}
-    assert statuses(report)["broken.md"] == "failed"
+    assert [statuses(report)[name] for name in ("broken.md", "gone.md")] == ["failed", "gone"]
     assert calls > 50
     for n in range(1, calls + 1, step):
         async with prepared.again(f"dies-{n}", edge=edge) as world:

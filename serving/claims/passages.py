@@ -147,8 +147,9 @@ def _units(evidence: Evidence) -> Iterator[_Unit]:
 
 def _is_title(said: str) -> bool:
     """A line without an end and without a figure but its own number: plain text from PDF and Word marks no headings."""
-    unnumbered = _NUMBERING.sub("", said, count=1)
-    return not said.endswith((".", "!", "?", ":", ";", '"', ")")) and not any(map(str.isdigit, unnumbered))
+    if said.endswith((".", "!", "?", ":", ";", '"', ")")):
+        return False
+    return not any(map(str.isdigit, _NUMBERING.sub("", said, count=1)))
 
 
 def _terms_of(texts: Sequence[str]) -> frozenset[str]:

@@ -1,6 +1,6 @@
 """Whether a sentence holds under the same time, condition or exception as the passage it is taken from."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 from serving.claims.lexicon import LIGHT_STEMS
@@ -41,8 +41,10 @@ def _alike(one: Scope, other: Scope) -> bool:
 
 
 def _lost(scope: Scope, said: Terms, asked: Terms, theirs: Terms) -> bool:
-    if not scope.about:
-        return all(one.kind != scope.kind for one in said.scopes) and not (scope.kind == "past" and is_past(said.bag))
+    if not scope.about or scope.kind == "past":
+        apart = bool(scope.bounds) and scope.bounds.isdisjoint(_words(said))
+        kept = any(one.kind == scope.kind for one in said.scopes) or (scope.kind == "past" and is_past(said.bag))
+        return not (apart or kept)
     things = _telling(scope, theirs)
     if scope.bounds and scope.bounds.isdisjoint(_words(said)):
         # "If they agree, you may": nothing is said of the "you may", so at most the condition is taken for a fact.
@@ -56,7 +58,7 @@ def _lost(scope: Scope, said: Terms, asked: Terms, theirs: Terms) -> bool:
         if same := [one for one in side.scopes if one.about & things and one.kind != "only"]:
             return not any(_alike(one, scope) for one in same)
         if _names(side, things):
-            return scope.strict and not side.polarity.negated
+            return scope.strict and not side.polarity.negated and not _bounded(side, things)
     return scope.needed and not _squashed(things, asked)
 
 
@@ -69,7 +71,18 @@ def _telling(scope: Scope, theirs: Terms) -> frozenset[str]:
 def _names(side: Terms, things: frozenset[str], other: Terms | None = None) -> bool:
     """More than half of it."""
     words = _words(side) | (_words(other) if other else frozenset())
-    return len(things & words) * 2 > len(things)
+    named = sum(thing in words or any(map(thing.startswith, _dates(words))) for thing in things)
+    return named * 2 > len(things)
+
+
+def _dates(words: frozenset[str]) -> Iterator[str]:
+    """Years and months: they name a day in them."""
+    return (word for word in words if len(word) >= 4 and word[:4].isdigit())
+
+
+def _bounded(side: Terms, things: frozenset[str]) -> bool:
+    """ "By 5 May" for "before 5 May"."""
+    return any(figure.bound == "<" and figure.value in things for figure in side.figures)
 
 
 def _words(side: Terms) -> frozenset[str]:
@@ -86,7 +99,7 @@ def _added(scope: Scope, said: Terms, theirs: Terms, bounds: Sequence[Scope]) ->
         known = any(one.kind == scope.kind for one in bounds) or bool(theirs.polarity.negated)
         return not (known or (scope.kind == "past" and is_past(theirs.bag)))
     about = scope.about - LIGHT_STEMS
-    if scope.kind == "only":
+    if scope.kind in ("only", "past"):
         return False
     if same := [one for one in bounds if one.about & about]:
         return not any(_alike(one, scope) for one in same)

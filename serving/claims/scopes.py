@@ -13,17 +13,17 @@ Kind = Literal["early", "late", "during", "if", "unless", "except", "only", "den
 
 _WORDS: dict[Kind, frozenset[str]] = {
     "early": word_set("before until till prior vor bis avant jusqu'à"),
-    "late": word_set("after since nach seit après depuis"),
-    "during": word_set("during throughout während pendant on"),
-    "if": word_set("if when whenever provided case long wenn falls sofern vorausgesetzt si lorsque"),
+    "late": word_set("after from since nach seit après depuis"),
+    "during": word_set("during while throughout während pendant on"),
+    "if": word_set("if for who when whenever provided case long wenn falls sofern vorausgesetzt si lorsque"),
     "unless": word_set("unless"),
-    "except": word_set("except excluding exception apart ausser ausgenommen sauf hormis"),
+    "except": word_set("except than excluding exception apart ausser ausgenommen sauf hormis"),
     "only": word_set("only solely exclusively nur ausschliesslich uniquement seulement"),
     "denied": word_set(
         "myth misconception rumour rumor fallacy untrue false wrong incorrect irrtum gerücht falsch mythe"
     ),
-    "past": word_set("used formerly previously old former früher ehemals damals autrefois"),
-    "open": word_set("whether ob proposed"),
+    "past": word_set("used formerly previously old former früher ehemals damals autrefois in"),
+    "open": word_set("whether ob proposed believe believes think assume assumes claim claims plans intends intend"),
 }
 _KINDS = {word: kind for kind, words in _WORDS.items() for word in words}
 _SCOPE_WORDS = frozenset(_KINDS)
@@ -34,11 +34,17 @@ _FORMER_RULES = word_set("rule rules policy policies contract contracts law laws
 _THAT = word_set("that dass que")
 _DAYS = word_set("mondays tuesdays wednesdays thursdays fridays saturdays sundays weekends weekdays workdays holidays")
 _COORDINATING = word_set("and but or und aber oder et mais ou")
+_ABSENT = word_set("on in at away abroad travelling traveling working driving")
 _SENTENCE_ENDS = word_set(". ! ? ;")
 # Words that bound something only before or after one of these.
 _ONLY_BEFORE = {
     "provided": _THAT,
     "on": _DAYS,
+    "while": _ABSENT,
+    "plans": word_set("to"),
+    "intend": word_set("to"),
+    "intends": word_set("to"),
+    **dict.fromkeys(("believe", "believes", "think", "assume", "assumes", "claim", "claims"), _THAT),
     "prior": word_set("to"),
     "apart": word_set("from"),
     "long": word_set("as"),
@@ -51,10 +57,11 @@ _ONLY_BEFORE = {
     "incorrect": _THAT,
     "falsch": _THAT | {","},
 }
-_ONLY_AFTER = {"case": word_set("in"), "long": word_set("as")}
+_ONLY_AFTER = {"case": word_set("in"), "than": word_set("other"), "long": word_set("as")}
 _NOT_BEFORE = {"vor": word_set("ort allem"), "bis": word_set("zu"), "nach": word_set("wie"), "whether": word_set("or")}
-_NOT_AFTER = {"if": word_set("even as"), "used": BEING, "nach": word_set("je")}
+_NOT_AFTER = {"if": word_set("even as"), "used": BEING, "who": word_set(", and or"), "nach": word_set("je")}
 _PAST_TENSE = frozenset(map(stem, ("had", "was", "were", "did", "hatte", "hatten", "war", "waren", "avait", "était")))
+_DATED = word_set("from in")  # these bound only with a date after them
 _LONGEST = 4  # content words of "after the first annual safety training"
 
 
@@ -90,9 +97,19 @@ def _values(tokens: Sequence[Token], figures: Sequence[Figure]) -> dict[int, Fig
 def _scopes(tokens: Sequence[Token], values: dict[int, Figure], past: bool) -> Iterator[Scope]:
     for at, token in enumerate(tokens):
         kind = _kind(tokens, at)
-        if kind in ("denied", "past", "open"):
+        if kind is None:
+            continue
+        if token.folded in _DATED:
+            if (
+                (figure := values.get(at + 1))
+                and figure.unit != "time"
+                and _is_date(figure)
+                and (past or kind == "late")
+            ):
+                yield Scope(kind, frozenset({figure.value}), True, _bounded(tokens, at, values), False)
+        elif kind in ("denied", "past", "open"):
             yield Scope(kind, frozenset(), True, frozenset(), True)
-        elif kind is not None:
+        else:
             words, dated = _about(tokens, at, kind, values)
             if words - LIGHT_STEMS:
                 strict = kind in ("except", "unless") or token.folded in _UNTIL or (kind == "early" and dated)
@@ -102,6 +119,9 @@ def _scopes(tokens: Sequence[Token], values: dict[int, Figure], past: bool) -> I
 
 def _about(tokens: Sequence[Token], at: int, kind: Kind, values: dict[int, Figure]) -> tuple[frozenset[str], bool]:
     """What the scope is about, and whether that is a date."""
+    if tokens[at].folded == "who":
+        following = [token.term for token in takewhile(lambda one: not one.breaks, tokens[at:]) if token.term]
+        return frozenset(following[:2]), False
     if kind in ("if", "unless", "only"):
         return _clause(tokens, at, values), False
     leads = at == 0 or tokens[at - 1].text in _SENTENCE_ENDS
@@ -122,10 +142,23 @@ def _kind(tokens: Sequence[Token], at: int) -> Kind | None:
     after = tokens[at + 1].folded if at + 1 < len(tokens) else ""
     if word == "provided" and before == ",":
         return kind
+    if word in _DATED and not after.startswith("#"):
+        return None
+    if word == "for":
+        return kind if _for_whom(tokens, at) else None
     if (word in _ONLY_BEFORE and after not in _ONLY_BEFORE[word]) or before not in _ONLY_AFTER.get(word, {before}):
         return None
     barred = after in _NOT_BEFORE.get(word, ()) or before in _NOT_AFTER.get(word, ())
     return None if barred else kind
+
+
+def _for_whom(tokens: Sequence[Token], at: int) -> bool:
+    """ "For managers, …"; not "for security reasons", nor "kept for 90 days"."""
+    if at and tokens[at - 1].text not in _SENTENCE_ENDS:
+        return False
+    words = list(takewhile(lambda one: not one.breaks, tokens[at:]))
+    end = at + len(words)
+    return end < len(tokens) and tokens[end].text == "," and not any(one.folded.startswith("reason") for one in words)
 
 
 def _phrase(tokens: Sequence[Token], at: int, values: dict[int, Figure]) -> tuple[frozenset[str], bool]:
@@ -145,6 +178,8 @@ def _phrase(tokens: Sequence[Token], at: int, values: dict[int, Figure]) -> tupl
 
 def _ends_noun(token: Token, before: Token) -> bool:
     word = token.folded
+    if word in ("der", "des"):
+        return False  # a genitive: "nach Eingang der Zahlung"
     if word in DETERMINERS:
         return not before.folded.endswith("ing")  # "before entering the room"
     return word in VERBS or word in PREPOSITIONS or word in _SCOPE_WORDS

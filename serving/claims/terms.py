@@ -70,7 +70,8 @@ class Terms:
 def quick_terms(text: str) -> frozenset[str]:
     """Content words and plain numbers: enough to find the windows worth reading."""
     raw = _RAW.findall(text.casefold())
-    return frozenset(map(term, raw)).union(NUMBER_WORDS[word] for word in _NUMBERS.intersection(raw)) - {""}
+    found = frozenset(map(term, raw)) - {""}
+    return found if _NUMBERS.isdisjoint(raw) else found.union(NUMBER_WORDS[w] for w in _NUMBERS.intersection(raw))
 
 
 def read_terms(text: str) -> Terms:

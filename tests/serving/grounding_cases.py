@@ -733,3 +733,227 @@ SIXTH_WRONG = (
     Case("Les animaux sont-ils admis?", "Les animaux sont admis dans la cantine.", 0),
     Case("Les animaux sont-ils admis?", "Les animaux sont admis.", 0),
 )
+
+# Each with the one passage it is judged by.
+ALONE = (
+    (
+        "You can request a refund within 30 days after delivery.",
+        Case("How long do I have?", "You can request a refund within 30 days.", 1),
+    ),
+    (
+        "You can request a refund within 30 days after delivery.",
+        Case("How long do I have?", "You can request a refund within 30 days of delivery.", 1),
+    ),
+    (
+        "You can request a refund within 30 days after delivery.",
+        Case("How long do I have?", "You can request a refund within 30 days before delivery.", 0),
+    ),
+    (
+        "If you lose your badge, call security at once.",
+        Case("I lost my badge. What do I do?", "Call security at once.", 1),
+    ),
+    (
+        "If you lose your badge, call security at once.",
+        Case("What do I do if I lose my badge?", "You should call security at once.", 1),
+    ),
+    (
+        "When the alarm sounds, leave the building.",
+        Case("What should I do when the alarm sounds?", "Leave the building.", 1),
+    ),
+    ("When the alarm sounds, leave the building.", Case("What should I do at work?", "Leave the building.", 0)),
+    (
+        "Some customers believe that returns are free of charge.",
+        Case("Are returns free?", "Returns are free of charge.", 0),
+    ),
+    ("The board proposed that bonuses are doubled.", Case("Are bonuses doubled?", "Bonuses are doubled.", 0)),
+    (
+        "The works council rejected the proposal to cut lunch breaks.",
+        Case("Are lunch breaks cut?", "Lunch breaks are cut.", 0),
+    ),
+    ("It is not the case that parking is free.", Case("Is parking free?", "Parking is free.", 0)),
+    ("Contrary to what many think, overtime is not paid.", Case("Is overtime paid?", "Overtime is paid.", 0)),
+    ("Contrary to what many think, overtime is not paid.", Case("Is overtime paid?", "Overtime is not paid.", 1)),
+    ("Apart from interns, all staff receive a phone.", Case("Who receives a phone?", "Interns receive a phone.", 0)),
+    ("All staff other than interns receive a phone.", Case("Who receives a phone?", "Interns receive a phone.", 0)),
+    ("All staff other than interns receive a phone.", Case("Who receives a phone?", "All staff receive a phone.", 0)),
+    (
+        "With the exception of interns, all staff receive a phone.",
+        Case("Who receives a phone?", "All staff receive a phone.", 0),
+    ),
+    ("Access is granted once the training is completed.", Case("When is access granted?", "Access is granted.", 0)),
+    (
+        "Access is granted once the training is completed.",
+        Case("When is access granted?", "Access is granted once the training is completed.", 1),
+    ),
+    (
+        "Access is granted once the training is completed.",
+        Case("When is access granted?", "Access is granted after the training is completed.", 1),
+    ),
+    (
+        "While on parental leave, employees keep their laptop.",
+        Case("What about laptops?", "Employees keep their laptop.", 0),
+    ),
+    ("From 2027 employees have 30 days of leave.", Case("How much leave?", "Employees have 30 days of leave.", 0)),
+    (
+        "For managers, the notice period is six months.",
+        Case("How long is the notice period?", "The notice period is six months.", 0),
+    ),
+    ("Employees had 20 days of leave in 2019.", Case("How much leave?", "Employees have 20 days of leave.", 0)),
+    (
+        "The fee would be refunded if the course were cancelled.",
+        Case("Is the fee refunded?", "The fee is refunded.", 0),
+    ),
+    ("Are pets allowed? Yes, pets are allowed.", Case("Are pets allowed?", "Pets are allowed.", 1)),
+    ("Are pets allowed? Yes.", Case("Are pets allowed?", "Pets are allowed.", 0)),
+    (
+        "How long does approval take? It takes three days.",
+        Case("How long does approval take?", "Approval takes three days.", 1),
+    ),
+    ("How long does approval take? It takes three days.", Case("How long does approval take?", "Three days.", 1)),
+    (
+        "What does the insurance cover? It covers theft and fire.",
+        Case("What does the insurance cover?", "The insurance covers theft and fire.", 1),
+    ),
+    (
+        "What does the insurance cover? It covers theft and fire.",
+        Case("What does the insurance cover?", "The insurance covers water.", 0),
+    ),
+    (
+        "During the trial, support is free. After the trial, support costs 10 EUR a month.",
+        Case("What does support cost?", "During the trial, support costs 10 EUR a month.", 0),
+    ),
+    (
+        "During the trial, support is free. After the trial, support costs 10 EUR a month.",
+        Case("What does support cost after the trial?", "Support costs 10 EUR a month.", 1),
+    ),
+    (
+        "Submit the form before you travel. It must be signed by the team lead.",
+        Case("What about the form?", "The form must be signed by the team lead.", 1),
+    ),
+    ("Since 2025 employees have 27 days of leave.", Case("How much leave?", "Employees have 27 days of leave.", 1)),
+    ("Employees may use the gym only after 18:00.", Case("When may I use the gym?", "Employees may use the gym.", 0)),
+    (
+        "Employees may use the gym only after 18:00.",
+        Case("When may I use the gym?", "Employees may use the gym after 6 pm.", 1),
+    ),
+    (
+        "The lab opens at 9:00 and closes at 17:00 unless a fault occurs.",
+        Case("When does the lab open?", "The lab opens at 9:00.", 1),
+    ),
+    (
+        "Customers who pay by invoice receive a discount of 3 %.",
+        Case("Do customers receive a discount?", "Customers receive a discount of 3 %.", 0),
+    ),
+    (
+        "Cards used to pay abroad incur a fee of 2 %.",
+        Case("What fee is there?", "Cards used to pay abroad incur a fee of 2 %.", 1),
+    ),
+    ("In case of illness, call your team lead.", Case("Whom do I call?", "Call your team lead.", 0)),
+    ("In case of illness, call your team lead.", Case("Whom do I call in case of illness?", "Call your team lead.", 1)),
+    ("Bei Krankheit rufen Sie die Teamleitung an.", Case("Wen rufe ich an?", "Rufen Sie die Teamleitung an.", 0)),
+    (
+        "Visitors who park in the yard need a permit.",
+        Case("Who needs a permit?", "Visitors who park in the yard need a permit.", 1),
+    ),
+    (
+        "Visitors who park in the yard need a permit.",
+        Case("I am a visitor. Do I need a permit?", "Visitors need a permit.", 0),
+    ),
+    (
+        "The company was founded in 2019 by Ada Roth.",
+        Case("Who founded the company?", "The company was founded by Ada Roth.", 1),
+    ),
+    (
+        "The company was founded in 2019 by Ada Roth.",
+        Case("When was it founded?", "The company was founded in 2019.", 1),
+    ),
+    ("For managers, the limit is 500 EUR.", Case("What is the limit for managers?", "The limit is 500 EUR.", 1)),
+    ("For managers, the limit is 500 EUR.", Case("What is the limit?", "The limit for managers is 500 EUR.", 1)),
+    ("For security reasons, laptops are encrypted.", Case("Are laptops encrypted?", "Laptops are encrypted.", 1)),
+    ("From 1 March 2026 the rate is 3 %.", Case("What is the rate?", "From 1 March 2026 the rate is 3 %.", 1)),
+    ("From 1 March 2026 the rate is 3 %.", Case("What is the rate?", "Until 1 March 2026 the rate is 3 %.", 0)),
+    ("From 1 March 2026 the rate is 3 %.", Case("What is the rate from March 2026?", "The rate is 3 %.", 1)),
+    (
+        "The office is open from 9:00 to 17:00.",
+        Case("When is the office open?", "The office is open from 9 am to 5 pm.", 1),
+    ),
+    (
+        "If a shipment is damaged, the carrier is liable. Claims are sent to Roth AG.",
+        Case("Where are claims sent?", "Claims are sent to Roth AG.", 1),
+    ),
+    ("If a shipment is damaged, the carrier is liable.", Case("Who is liable?", "A shipment is damaged.", 0)),
+    (
+        "Passwords are reset after five failed attempts.",
+        Case("When are passwords reset?", "Passwords are reset after 5 failed attempts.", 1),
+    ),
+    ("Passwords are reset after five failed attempts.", Case("When are passwords reset?", "Passwords are reset.", 0)),
+    (
+        "Use this form only if the portal is down.",
+        Case("When do I use this form?", "Use this form if the portal is down.", 1),
+    ),
+    ("Use this form only if the portal is down.", Case("Which form do I use?", "Use this form.", 0)),
+    (
+        "Doors close automatically during the night.",
+        Case("When do doors close?", "Doors close automatically at night.", 1),
+    ),
+    (
+        "Managers approve travel. Directors approve travel above 5000 EUR, unless the board decides.",
+        Case("Who approves travel?", "Managers approve travel.", 1),
+    ),
+    (
+        "Do not open the valve until the pressure drops.",
+        Case("When do I open the valve?", "Do not open the valve until the pressure drops.", 1),
+    ),
+    (
+        "Do not open the valve until the pressure drops.",
+        Case("May I open the valve?", "Open the valve until the pressure drops.", 0),
+    ),
+    (
+        "Employees get a bonus as long as the company makes a profit.",
+        Case("Is there a bonus?", "Employees get a bonus.", 0),
+    ),
+    (
+        "Die Frist beträgt bis Ende 2025 zwei Wochen.",
+        Case("Wie lang ist die Frist?", "Die Frist beträgt zwei Wochen.", 0),
+    ),
+    (
+        "Nach Eingang der Zahlung wird die Ware verschickt.",
+        Case("Wann wird die Ware verschickt?", "Die Ware wird nach Eingang der Zahlung verschickt.", 1),
+    ),
+    (
+        "Sofern der Kunde zustimmt, wird die Rechnung per E-Mail verschickt.",
+        Case("Wie kommt die Rechnung?", "Die Rechnung wird per E-Mail verschickt.", 0),
+    ),
+    (
+        "Since the office has no parking, employees use the train.",
+        Case("How do employees travel?", "Employees use the train.", 1),
+    ),
+    ("Bring your passport. Without it, entry is refused.", Case("What do I bring?", "Bring your passport.", 1)),
+    (
+        "There is no obligation to work overtime.",
+        Case("Must I work overtime?", "There is an obligation to work overtime.", 0),
+    ),
+    (
+        "Support tickets are answered within one hour when they are marked urgent.",
+        Case("How fast are tickets answered?", "Support tickets are answered within one hour.", 0),
+    ),
+)
+
+# What the check still gets wrong: support that is missed (1), and support for what is false (0).
+ALONE_MISJUDGED = (
+    ("Employees may work abroad, if the manager agrees.", Case("May I work abroad?", "Employees may work abroad.", 0)),
+    ("The plan is to open an office in Lyon.", Case("Is there an office in Lyon?", "There is an office in Lyon.", 0)),
+    (
+        "In the first year employees have 20 days of leave.",
+        Case("How much leave?", "Employees have 20 days of leave.", 0),
+    ),
+    (
+        "During the trial, support is free. After the trial, it costs 10 EUR a month.",
+        Case("What does support cost after the trial?", "After the trial, support costs 10 EUR a month.", 1),
+    ),
+    ("The report is due before 5 May 2026.", Case("When is the report due?", "The report is due by 5 May 2026.", 1)),
+    (
+        "Support tickets are answered within one hour when they are marked urgent.",
+        Case("How fast are urgent tickets answered?", "Urgent support tickets are answered within one hour.", 1),
+    ),
+)

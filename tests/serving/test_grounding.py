@@ -54,6 +54,19 @@ def test_what_no_passage_says_is_not_cited(passages: Sequence[Evidence], case: c
     assert not judged.abstained
 
 
+@pytest.mark.parametrize(
+    ("text", "case"),
+    [
+        *cases.ALONE,
+        *(pytest.param(*one, marks=pytest.mark.xfail(strict=True, reason="known")) for one in cases.ALONE_MISJUDGED),
+    ],
+    ids=lambda value: getattr(value, "answer", ""),
+)
+def test_a_statement_keeps_the_scope_of_its_passage(text: str, case: cases.Case) -> None:
+    judged = judge(case.answer, case.question, [cases.evidence(1, "Guide", text)])
+    assert [citation.marker for citation in judged.citations] == [case.held] * bool(case.held)
+
+
 def test_a_models_marker_does_not_make_a_wrong_sentence_right() -> None:
     for passages, case in WRONG:
         markers = "".join(f"[{passage.marker}]" for passage in passages)

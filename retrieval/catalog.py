@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from retrieval.acl import Access, AccessFilter
 from retrieval.errors import CatalogError
-from retrieval.outline import Place, StoredBlock, outline, read_blocks
+from retrieval.outline import Blocks, Place, outline, split_blocks
 from retrieval.store import ChunkRef
 
 _DESCRIBING = ("version", "title", "source", "category", "updated", "supersedes", "origin")
@@ -333,11 +333,11 @@ def _wanted(refs: Sequence[ChunkRef], tenant: str, parser: str) -> dict[str, Any
 
 def _passages(refs: Sequence[ChunkRef], rows: Sequence[Any]) -> Iterator[Passage]:
     """Rows of one document are permitted together or not at all, so that the first of them has its blocks."""
-    blocks: dict[str, Sequence[StoredBlock]] = {}
+    blocks: dict[str, Blocks] = {}
     for row in rows:
         ref = refs[row.n]
         if row.blocks is not None:
-            blocks[ref.document] = read_blocks(row.blocks)
+            blocks[ref.document] = split_blocks(row.blocks)
         places = outline(blocks[ref.document], ref.start, ref.end)
         yield Passage(ref, row.title, row.source, row.category, row.updated, row.text, places)
 

@@ -168,7 +168,8 @@ async def test_passages_say_where_their_words_stand(catalog: Catalog) -> None:
     assert [one.places for one in passages] == [(), (first, second), (replace(first, start=20), second), (second,)]
 
 
-async def test_damaged_blocks_are_a_catalog_error(catalog: Catalog) -> None:
-    await catalog.put(PAGE, replace(CONTENT, blocks=b"[{"))
+@pytest.mark.parametrize("blocks", [b"[{", b"{}", b'[{"start": 0}]', b'[{"start": "0", "heading": [], "page": null}]'])
+async def test_damaged_blocks_are_a_catalog_error(catalog: Catalog, blocks: bytes) -> None:
+    await catalog.put(PAGE, replace(CONTENT, blocks=blocks))
     with pytest.raises(CatalogError, match="ingest the document again"):
         await catalog.read([ref(0, 5)], reader("staff"), "blocks-1")

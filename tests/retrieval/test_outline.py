@@ -7,7 +7,7 @@ import pytest
 
 from retrieval.ingest.chunk import chunk
 from retrieval.ingest.parse import parse
-from retrieval.outline import Place, outline, read_blocks
+from retrieval.outline import Place, outline, split_blocks
 
 SAMPLE = Path(__file__).resolve().parents[2] / "deploy" / "sample" / "documents"
 DOCUMENTS = sorted(path for path in SAMPLE.rglob("*.*") if path.name != "twinpin.yaml")
@@ -20,7 +20,7 @@ def at(places: tuple[Place, ...], offset: int) -> Place:
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_a_block_of_a_chunk_stands_where_the_parser_says(path: Path) -> None:
     parsed = parse(path.name, path.read_bytes())
-    stored = read_blocks(msgspec.json.encode(parsed.blocks))
+    stored = split_blocks(msgspec.json.encode(parsed.blocks))
     looked_up = 0
     for one in chunk(parsed.text, parsed.blocks, budget=200, count_tokens=lambda text: len(text.split())):
         places = outline(stored, one.start, one.end)
@@ -39,7 +39,7 @@ def test_the_sample_has_what_this_is_for() -> None:
     headings = pages = 0
     for path in DOCUMENTS:
         parsed = parse(path.name, path.read_bytes())
-        stored = read_blocks(msgspec.json.encode(parsed.blocks))
+        stored = split_blocks(msgspec.json.encode(parsed.blocks))
         for one in chunk(parsed.text, parsed.blocks, budget=200, count_tokens=lambda text: len(text.split())):
             places = outline(stored, one.start, one.end)
             headings += len({place.heading for place in places}) > 1

@@ -14,7 +14,7 @@ from statistics import median
 import msgspec
 import yaml
 
-from deploy.client import post, stream
+from deploy.client import Gateway
 from deploy.local import Stack
 from deploy.pinboard import read_pinboard
 from deploy.sampling import DOCUMENTS, sample_keys
@@ -37,12 +37,17 @@ def measure_gateway(settings: Settings) -> dict[str, dict[str, float | int]]:
             stack.serve()
             key, pid = sample_keys(own)[_CALLER], stack.pid("gateway")
             answer, question = "/v1/answer", {"question": _QUESTION}
-            calls: dict[str, Callable[[], object]] = {
-                "search (finding alone)": lambda: post(own, "/v1/search", {"query": _QUESTION}, key=key),
-                "answer as JSON, 64 tokens": lambda: post(own, answer, question, key=key),
-                "answer as a stream, 64 tokens": lambda: stream(own, answer, {**question, "stream": True}, key=key),
-            }
-            return {f"gateway, {name}": _measure(pid, call) for name, call in calls.items()}
+            with Gateway(own) as gateway:
+                calls: dict[str, Callable[[], object]] = {
+                    "search for 2 passages (finding alone)": lambda: gateway.post(
+                        "/v1/search", {"query": _QUESTION, "limit": 2}, key=key
+                    ),
+                    "answer as JSON, 64 tokens": lambda: gateway.post(answer, question, key=key),
+                    "answer as a stream, 64 tokens": lambda: gateway.stream(
+                        answer, {**question, "stream": True}, key=key
+                    ),
+                }
+                return {f"gateway, {name}": _measure(pid, call) for name, call in calls.items()}
 
 
 def _bench_settings(settings: Settings, folder: Path) -> Settings:

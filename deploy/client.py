@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 import httpx2
 
@@ -15,26 +15,40 @@ class GatewayRefused(Exception):
     """The gateway said no, or nothing answered; the text is what to tell the user."""
 
 
+class Gateway:
+    """A connection to the gateway that is kept between requests; use it as a context manager."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._http = httpx2.Client(base_url=settings.url, timeout=_PATIENCE_SECONDS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._http.close()
+
+    def post(self, path: str, body: dict[str, Any], *, key: str | None = None) -> dict[str, Any]:
+        """Send a JSON request as the holder of `key` (or of the configured one) and return the JSON answer."""
+        headers = _headers(self._settings, key)
+        with _mapped(self._settings):
+            response = self._http.post(path, json=body, headers=headers)
+        return _accepted(response)
+
+    def stream(self, path: str, body: dict[str, Any], *, key: str | None = None) -> bytes:
+        """The same, reading a stream of server-sent events to its end."""
+        headers = _headers(self._settings, key)
+        with _mapped(self._settings), self._http.stream("POST", path, json=body, headers=headers) as response:
+            content = b"".join(response.iter_raw())
+        if response.status_code != httpx2.codes.OK:
+            raise GatewayRefused(f"{response.status_code} from {path}")
+        return content
+
+
 def post(settings: Settings, path: str, body: dict[str, Any], *, key: str | None = None) -> dict[str, Any]:
-    """Send a JSON request as the holder of `key` (or of the configured one) and return the JSON answer."""
-    headers = _headers(settings, key)
-    with _mapped(settings):
-        response = httpx2.post(f"{settings.url}{path}", json=body, headers=headers, timeout=_PATIENCE_SECONDS)
-    return _accepted(response)
-
-
-def stream(settings: Settings, path: str, body: dict[str, Any], *, key: str | None = None) -> bytes:
-    """The same, reading a stream of server-sent events to its end."""
-    headers = _headers(settings, key)
-    url = f"{settings.url}{path}"
-    with (
-        _mapped(settings),
-        httpx2.stream("POST", url, json=body, headers=headers, timeout=_PATIENCE_SECONDS) as response,
-    ):
-        content = b"".join(response.iter_raw())
-    if response.status_code != httpx2.codes.OK:
-        raise GatewayRefused(f"{response.status_code} from {path}")
-    return content
+    """Send one request."""
+    with Gateway(settings) as gateway:
+        return gateway.post(path, body, key=key)
 
 
 def _headers(settings: Settings, key: str | None) -> dict[str, str]:

@@ -4,11 +4,12 @@ import asyncio
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from typing import Any
 
 import msgspec
 
-from deploy.client import post
+from deploy.client import Gateway
 from deploy.local import Stack
 from deploy.pinboard import read_pinboard
 from deploy.results import write_result
@@ -104,13 +105,15 @@ async def _ranked(finder: Finder, golden: Golden) -> list[str]:
 async def _evaluate_answers(settings: Settings, recipe: IndexRecipe, golden: Sequence[Golden]) -> list[Judged]:
     keys, principals = sample_keys(settings), caller_principals()
     judged = []
-    async with Catalog.open(settings.catalog) as catalog:
+    async with AsyncExitStack() as stack:
+        catalog = await stack.enter_async_context(Catalog.open(settings.catalog))
+        gateway = stack.enter_context(Gateway(settings))
         for number, one in enumerate(golden, start=1):
             sys.stdout.write(f"\r  asked {number}/{len(golden)}")
             sys.stdout.flush()
             key = keys[one.caller]
-            answer = await asyncio.to_thread(post, settings, "/v1/answer", {"question": one.question}, key=key)
-            found = await asyncio.to_thread(post, settings, "/v1/search", {"query": one.question, "limit": 20}, key=key)
+            answer = gateway.post("/v1/answer", {"question": one.question}, key=key)
+            found = gateway.post("/v1/search", {"query": one.question, "limit": 20}, key=key)
             who = principals[one.caller]
             judged.append(await _judge(one, who, answer, found, readable_by(who), catalog, recipe))
     sys.stdout.write("\n")

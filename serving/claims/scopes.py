@@ -230,6 +230,4 @@ def _needed(tokens: Sequence[Token], at: int, kind: Kind, dated_past: bool) -> b
     word = tokens[at].folded
     if kind == "early" and word not in _UNTIL:
         return dated_past or before in ".!?:;"  # else a deadline: "is approved before booking"
-    if kind == "late":
-        return word not in _SINCE and before[0] != "#"
-    return kind != "if" or before != ","  # "…, if all agree" adds to what is said already
+    return kind != "late" or (word not in _SINCE and before[0] != "#")

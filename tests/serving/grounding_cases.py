@@ -418,7 +418,6 @@ THIRD_SUPPORTED = (
         "You can bring your dog to the Berlin office on Fridays if all colleagues in the room agree.",
         1,
     ),
-    Case("When can I bring my dog?", "Dogs are welcome in the Berlin office on Fridays.", 1),
     Case("Where can I smoke?", "Smoking is only permitted on the roof terrace.", 1),
     Case("Where can I smoke?", "You may smoke only on the roof terrace.", 1),
     Case("How long can I book a room?", "Meeting rooms can be booked for up to 2 hours.", 1),
@@ -445,6 +444,9 @@ THIRD_SUPPORTED = (
 )
 
 THIRD_WRONG = (
+    Case(
+        "When can I bring my dog?", "Dogs are welcome in the Berlin office on Fridays.", 0, "its condition is dropped"
+    ),
     Case("When can I bring my dog?", "Dogs are welcome in the Munich office on Fridays.", 0),
     Case("When can I bring my dog?", "Dogs are welcome in the Berlin office on Mondays.", 0),
     Case("When can I bring my dog?", "Cats are welcome in the Berlin office on Fridays.", 0),
@@ -736,6 +738,7 @@ SIXTH_WRONG = (
 
 # Each with the one passage it is judged by.
 ALONE = (
+    ("Employees may work abroad, if the manager agrees.", Case("May I work abroad?", "Employees may work abroad.", 0)),
     (
         "You can request a refund within 30 days after delivery.",
         Case("How long do I have?", "You can request a refund within 30 days.", 1),
@@ -941,7 +944,6 @@ ALONE = (
 
 # What the check still gets wrong: support that is missed (1), and support for what is false (0).
 ALONE_MISJUDGED = (
-    ("Employees may work abroad, if the manager agrees.", Case("May I work abroad?", "Employees may work abroad.", 0)),
     ("The plan is to open an office in Lyon.", Case("Is there an office in Lyon?", "There is an office in Lyon.", 0)),
     (
         "In the first year employees have 20 days of leave.",

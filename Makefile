@@ -10,6 +10,7 @@ export PYTHON
 GPU := $(shell nvidia-smi -L 2>/dev/null | grep -q GPU && echo yes)
 ENGINE_LOCK := $(if $(GPU),engine-cuda.lock,engine.lock)
 SPACE := $(if $(GPU),20,8)
+BEGAN := $(shell date +%s)
 TWINPIN := .venv/bin/python -m deploy
 
 # An environment whose interpreter is gone loses its stamps, and so is made anew.
@@ -19,7 +20,7 @@ help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: environments ## Set up, ingest the sample corpus, serve on 127.0.0.1:8080 and ask two questions; Ctrl-C stops it all
-	@$(TWINPIN) run $(ARGS)
+	@$(TWINPIN) run --began $(BEGAN) $(ARGS)
 
 test: environments ## Run all tests, on a real vLLM too (ARGS= for pytest)
 	@$(MAKE) --no-print-directory .venv/.dev.stamp

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -66,11 +67,16 @@ def ingest(folder: Path, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def run() -> None:
+def run(
+    began: Annotated[float | None, typer.Option(help="When the whole start began, in seconds since the epoch.")] = None,
+    record: Annotated[
+        str | None, typer.Option(help="Record how long the start took under this name, and stop.")
+    ] = None,
+) -> None:
     """Ingest the sample documents, start the engine and the gateway, ask two questions, and serve until Ctrl-C."""
     from deploy.demo import run_demo
 
-    raise typer.Exit(run_demo(Settings()))
+    raise typer.Exit(run_demo(Settings(), began=began or time.time(), record=record))
 
 
 @app.command("serve-model")

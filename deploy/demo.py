@@ -9,6 +9,7 @@ from rich.markup import escape
 
 from deploy.client import post
 from deploy.local import Stack, StackError
+from deploy.results import add_figures
 from deploy.sampling import DOCUMENTS, caller_principals, sample_keys
 from deploy.settings import Settings
 from deploy.showing import show_answer
@@ -17,18 +18,21 @@ _CALLERS = ("ana", "farah")
 _QUESTIONS = ("When does the lease of Canal Wharf run out?", "Who is our data protection officer?")
 
 
-def run_demo(settings: Settings) -> int:
+def run_demo(settings: Settings, *, began: float, record: str | None) -> int:
     """Serve until Ctrl-C or SIGTERM; 1 when something could not start or did not stay up."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = Console(highlight=False)
-    started = time.monotonic()
     try:
         with Stack(settings, console.print) as stack:
             stack.start_engine()
             stack.ingest(DOCUMENTS)
             stack.serve()
+            ready = time.time() - began
             _ask(console, settings)
-            _say_how_to_go_on(console, settings, time.monotonic() - started)
+            if record is not None:
+                _record(record, ready, time.time() - began)
+                return 0
+            _say_how_to_go_on(console, settings, ready)
             stack.watch()
     except StackError as error:
         sys.stderr.write(f"twinpin: {error}\n")
@@ -36,6 +40,13 @@ def run_demo(settings: Settings) -> int:
     except KeyboardInterrupt:
         console.print("\nstopped")
     return 0
+
+
+def _record(name: str, ready: float, answered: float) -> None:
+    """Beside the figures of earlier starts under other names."""
+    figures = {"seconds until ready": round(ready, 1), "seconds until four answers": round(answered, 1)}
+    path = add_figures("start", 'make run ARGS="--record NAME"', {f"start: {name}": figures})
+    sys.stdout.write(f"recorded in {path}\n")
 
 
 def _ask(console: Console, settings: Settings) -> None:

@@ -34,6 +34,13 @@ def write_result(
     return path
 
 
+def add_figures(name: str, command: str, figures: Mapping[str, Mapping[str, Any]]) -> Path:
+    """Record sections beside those that earlier runs of the same command recorded."""
+    path = FOLDER / f"{name}.json"
+    held = json.loads(path.read_text("utf-8"))["figures"] if path.exists() else {}
+    return write_result(name, command, {**held, **figures})
+
+
 def write_page() -> None:
     """`docs/benchmarks.md` from every result there is."""
     results = [json.loads(path.read_text("utf-8")) for path in sorted(FOLDER.glob("*.json"))]

@@ -162,9 +162,10 @@ class Catalog:
         return list(_passages(refs, permitted))
 
     async def check(self) -> None:
-        """Raise unless the catalog answers."""
+        """Raise unless the tables that decide and speak for documents can be read."""
         async with self._connect() as connection:
-            await connection.execute(sa.select(sa.literal(1)))
+            for table in (_documents, _contents):
+                await connection.execute(sa.select(sa.literal(1)).select_from(table).limit(1))
 
     async def get(self, tenant: str, document: str) -> Document | None:
         """One document, whoever may see it: for ingestion and operators, never for a caller."""

@@ -173,3 +173,13 @@ async def test_damaged_blocks_are_a_catalog_error(catalog: Catalog, blocks: byte
     await catalog.put(PAGE, replace(CONTENT, blocks=blocks))
     with pytest.raises(CatalogError, match="ingest the document again"):
         await catalog.read([ref(0, 5)], reader("staff"), "blocks-1")
+
+
+async def test_a_catalog_that_lost_a_table_is_not_ready(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.db"
+    async with Catalog.open(path) as catalog:
+        await catalog.check()
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("DROP TABLE contents")
+        with pytest.raises(CatalogError):
+            await catalog.check()

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import httpx2
 import pytest
@@ -105,21 +106,32 @@ async def test_a_client_that_goes_away_frees_the_engine_and_its_place(
     assert "twinpin_answers_in_flight 0.0" in exposed
 
 
+class Turnstile(asyncio.Event):
+    """Lets so many through and no more."""
+
+    def __init__(self, through: int) -> None:
+        super().__init__()
+        self._left = through
+
+    async def wait(self) -> Literal[True]:
+        self._left -= 1
+        return True if self._left >= 0 else await super().wait()
+
+
 async def test_a_client_that_leaves_between_two_words_frees_the_engine(live: Live) -> None:
     live.house.model.script = Script(tuple(f" word{n}" for n in range(90)))
-    live.house.model.gate = asyncio.Event()
-    live.house.model.gate.set()
+    live.house.model.gate = Turnstile(3)
     async with live.client.stream(
         "POST", "/v1/answer", json={"question": REFUND_QUESTION, "stream": True}, headers=live.house.headers("ana")
     ) as response:
         async for line in response.aiter_lines():
             if line.startswith("event: delta"):
-                live.house.model.gate.clear()
                 break
-    (exchange,) = live.house.generator.exchanges
-    if exchange.running:
-        await until(lambda: not exchange.running)
-        assert exchange.left_early
+        (exchange,) = live.house.generator.exchanges
+        assert exchange.running
+    await until(lambda: not exchange.running)
+    assert exchange.left_early
+    assert 0 < len(exchange.given) < 90
     await until(lambda: live.house.limits.in_flight == 0)
 
 

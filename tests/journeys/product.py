@@ -15,6 +15,8 @@ from tests.conftest import RunningStack
 
 STATUSES = {"answered", "abstained", "review"}
 QUESTIONS = (
+    "When does the lease of Canal Wharf run out?",
+    "Who is our data protection officer?",
     "How many days of annual leave do I get?",
     "How long is the notice period during probation?",
     "What is the minimum password length?",

@@ -89,7 +89,7 @@ class SentenceTransformerEmbedder:
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self._dimensions = recipe.dimensions
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="embed")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="embed", initializer=_use_one_core)
         self._waiting: list[tuple[str, asyncio.Future[list[float]]]] = []
         self._working: asyncio.Task[None] | None = None
 
@@ -178,6 +178,13 @@ class HashEmbedder:
 
 def _words(text: str) -> list[str]:
     return re.findall(r"\w+|[^\w\s]", text)
+
+
+def _use_one_core() -> None:
+    """A question is too short to share among cores, and waiting for a busy second one costs a hundred times its work."""
+    import torch
+
+    torch.set_num_threads(1)
 
 
 def _load(directory: Path) -> "SentenceTransformer":

@@ -43,7 +43,7 @@ THROUGH: Mapping[str, set[str]] = {
     "sqlalchemy": {"retrieval/catalog.py"},
     "starlette": {"gateway/app.py", "gateway/middleware.py", "gateway/routes/", "gateway/streaming.py"},
     "tokenizers": {"retrieval/embed.py", "serving/tokens.py"},
-    "torch": {"serving/weights.py"},
+    "torch": {"serving/weights.py", "retrieval/embed.py"},
     "transformers": {"serving/weights.py", "retrieval/embed.py"},
     "typer": {"deploy/__main__.py"},
     "uvicorn": {"gateway/__main__.py"},

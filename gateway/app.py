@@ -1,8 +1,7 @@
 """The online composition root: one lifespan opens every part, in order, and closes it again."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import cast
 
 import structlog
@@ -19,6 +18,7 @@ from gateway.auth import Authenticator
 from gateway.limits import Limits
 from gateway.metrics import Metrics
 from gateway.middleware import RequestEdge
+from gateway.parts import Opening, Parts
 from gateway.readiness import Readiness
 from gateway.release import IndexVersion, ModelVersion, Release
 from gateway.routes import answer, ops, search
@@ -38,22 +38,6 @@ from serving.weights import directory_name
 
 _log = structlog.get_logger()
 _NOT_JSON = "the body is not valid JSON"
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """Every long-lived object of the process."""
-
-    settings: Settings
-    authenticator: Authenticator
-    limits: Limits
-    release: Release
-    answering: Answering
-    readiness: Readiness
-    metrics: Metrics
-
-
-Opening = Callable[[Settings, Metrics], AbstractAsyncContextManager[Parts]]
 
 
 def create_app(settings: Settings, opening: Opening | None = None) -> FastAPI:

@@ -181,7 +181,7 @@ def _words(text: str) -> list[str]:
 
 
 def _use_one_core() -> None:
-    """A question is too short to share among cores, and waiting for a busy second one costs a hundred times its work."""
+    """A question is too short to share among cores: waiting for a busy second one costs a hundred times its work."""
     import torch
 
     torch.set_num_threads(1)

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from gateway.errors import Invalid, NotFound
 from gateway.exchange import Asked
-from gateway.routes.edge import caller, parts
+from gateway.parts import caller, parts
 from gateway.schemas import LONGEST_QUESTION, AnswerRequest, ChatRequest, Turn, narrowing_of
 from gateway.streaming import AnswerResponse
 from gateway.wire import NativeWire, OpenAIWire

@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from gateway.metrics import CONTENT_TYPE_LATEST
-from gateway.routes.edge import parts
+from gateway.parts import parts
 
 router = APIRouter()
 

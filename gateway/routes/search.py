@@ -7,7 +7,7 @@ import msgspec
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from gateway.routes.edge import caller, parts
+from gateway.parts import caller, parts
 from gateway.schemas import SearchRequest, narrowing_of
 from gateway.streaming import server_timing
 from gateway.wire import passage

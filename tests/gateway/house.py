@@ -20,11 +20,11 @@ from deploy.keys import create_key
 from deploy.pinboard import read_pinboard
 from deploy.pins import Pin, Pins
 from gateway.answering import Answering
-from gateway.app import Opening, Parts
 from gateway.audit import AuditLog
 from gateway.auth import Authenticator
 from gateway.limits import Limits
 from gateway.metrics import Metrics
+from gateway.parts import Opening, Parts
 from gateway.readiness import Readiness
 from gateway.release import IndexVersion, ModelVersion, Release
 from gateway.settings import Settings

@@ -19,7 +19,7 @@ THROUGH: Mapping[str, set[str]] = {
         "retrieval/ingest/formats/wordstyles.py",
         "deploy/sample/make_binaries.py",
     },
-    "fastapi": {"gateway/app.py", "gateway/routes/"},
+    "fastapi": {"gateway/app.py", "gateway/parts.py", "gateway/routes/"},
     "grpc": {"retrieval/qdrant_store.py"},
     "httpx2": {"deploy/client.py"},
     "ir_measures": {"deploy/scoring.py"},

@@ -1,0 +1,45 @@
+"""Every long-lived object of the process, and what each route starts with: those parts and a verified caller."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import cast
+
+from fastapi import Request
+
+from gateway.answering import Answering
+from gateway.auth import Authenticator, require
+from gateway.limits import Limits
+from gateway.metrics import Metrics
+from gateway.readiness import Readiness
+from gateway.release import Release
+from gateway.settings import Settings
+from retrieval.acl import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Opened together by the lifespan and closed together at its end."""
+
+    settings: Settings
+    authenticator: Authenticator
+    limits: Limits
+    release: Release
+    answering: Answering
+    readiness: Readiness
+    metrics: Metrics
+
+
+Opening = Callable[[Settings, Metrics], AbstractAsyncContextManager[Parts]]
+
+
+def parts(request: Request) -> Parts:
+    """What the lifespan opened."""
+    return cast("Parts", request.app.state.parts)
+
+
+def caller(request: Request, scope: str) -> Principal:
+    """The verified caller, who may do this."""
+    principal = parts(request).authenticator.principal(request.headers.get("authorization"))
+    require(principal, scope)
+    return principal

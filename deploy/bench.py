@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from deploy.bench_gateway import measure_gateway
+from deploy.bench_grounding import measure_grounding
 from deploy.bench_search import measure_search
 from deploy.results import write_result
 from deploy.settings import Settings
@@ -13,7 +14,7 @@ from deploy.settings import Settings
 def run_benchmarks(settings: Settings) -> int:
     """Measure, print and record; what is measured stays recorded when a later part fails."""
     figures: dict[str, Mapping[str, Any]] = {}
-    for measure in (measure_search, lambda: measure_gateway(settings)):
+    for measure in (measure_search, measure_grounding, lambda: measure_gateway(settings)):
         measured = measure()
         figures |= measured
         path = write_result("bench", "make bench", figures)

@@ -1,8 +1,6 @@
 """The grounding check: what is held and cited, what is refused, and that every quote is really there."""
 
 import hashlib
-import statistics
-import time
 from collections.abc import Sequence
 
 import pytest
@@ -263,15 +261,3 @@ def test_any_text_is_judged_and_every_quote_is_there(answer: str, text: str, que
 @given(st.permutations(cases.PASSAGES), st.sampled_from(cases.SUPPORTED))
 def test_the_order_of_passages_does_not_decide(passages: list[Evidence], case: cases.Case) -> None:
     assert {citation.marker for citation in judge(case.answer, case.question, passages).citations} == {case.held}
-
-
-def test_it_takes_milliseconds() -> None:
-    texts = [passage.text for passages, *_ in SETS for passage in passages]
-    passages = [cases.evidence(n, f"Document {n}", f"{texts[n]} {texts[n + 1]}") for n in range(1, 11)]
-    answer = " ".join(case.answer for case in cases.SUPPORTED[:8])
-    took = []
-    for _ in range(20):
-        start = time.process_time()
-        judge(answer, passages=passages)
-        took.append(time.process_time() - start)
-    assert statistics.median(took) < 0.02  # 3 ms on an idle core; the rest is for a busy machine

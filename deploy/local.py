@@ -180,14 +180,14 @@ def _spawn(command: list[str], environment: Mapping[str, str], log: Path | None)
     """A process in a group of its own that the kernel ends when this one dies."""
     output = None if log is None else log.open("wb")
     try:
-        return subprocess.Popen(  # noqa: S603
+        return subprocess.Popen(  # noqa: S603 - our own commands, no shell
             command,
             env={**os.environ, **environment},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=None if output is None else subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=_die_with_parent,  # noqa: PLW1509
+            preexec_fn=_die_with_parent,  # noqa: PLW1509 - one call into the kernel, and the parent has one thread
         )
     except OSError as error:
         raise StackError(f"{command[0]} cannot be started: {error.strerror}; `make run` sets it up") from error
@@ -215,7 +215,7 @@ def _answers(port: int) -> bool:
 
 def _ready(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310
+        with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310 - our own loopback address
             return bool(response.status == 200)
     except (urllib.error.URLError, ConnectionError, TimeoutError):
         return False

@@ -65,7 +65,7 @@ def _shown(value: object) -> str:
 
 def _commit() -> str:
     found = subprocess.run(
-        ["git", "describe", "--always", "--dirty"],  # noqa: S607
+        ["git", "describe", "--always", "--dirty"],  # noqa: S607 - whichever git the developer has
         capture_output=True,
         text=True,
         check=False,

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import hmac
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 
 from gateway.audit import Audit
@@ -35,7 +35,7 @@ class Answering:
         """Give a question its id and its two versions."""
         return Exchange(f"ans_{secrets.token_hex(12)}", datetime.now(UTC), asked, principal, self._release.resolve())
 
-    async def events(self, exchange: Exchange) -> AsyncIterator[AnswerEvent]:
+    async def events(self, exchange: Exchange) -> AsyncGenerator[AnswerEvent]:
         """Sources, deltas, verdict, usage. An error comes before Sources, or ends the stream where it happens."""
         index, model = self._release.index(exchange.pins), self._release.model(exchange.pins)
         asked, access = exchange.asked, access_filter(exchange.principal)

@@ -5,7 +5,7 @@ connection to the engine and so frees it.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from contextlib import AbstractContextManager, aclosing
 from typing import Any, Protocol
 
@@ -52,7 +52,7 @@ class AnswerResponse(Response):
     def __init__(
         self,
         exchange: Exchange,
-        events: AsyncIterator[AnswerEvent],
+        events: AsyncGenerator[AnswerEvent],
         wire: Wire,
         admission: AbstractContextManager[dict[str, str]],
         *,
@@ -75,7 +75,7 @@ class AnswerResponse(Response):
 
     async def _send_body(self, send: Send, headers: dict[str, str]) -> None:
         seen: dict[type, Any] = {}
-        async with aclosing(self._events) as events:  # type: ignore[type-var]
+        async with aclosing(self._events) as events:
             async for event in events:
                 seen[type(event)] = event
         body = encode(self._wire.body(seen[Sources], seen[Verdict], seen[Usage]))
@@ -91,7 +91,7 @@ class AnswerResponse(Response):
         headers |= {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-store"}
         started = False
         try:
-            async with aclosing(self._events) as events:  # type: ignore[type-var]
+            async with aclosing(self._events) as events:
                 async for event in events:
                     if not started:
                         await send(_start(headers))

@@ -134,8 +134,3 @@ def write_manifest(directory: Path, manifest: IndexManifest) -> None:
 def unseal(directory: Path) -> None:
     """Take the seal off before content changes, so that a crash in between cannot pass for a finished build."""
     (directory / MANIFEST_FILE).unlink(missing_ok=True)
-
-
-def is_sealed(directory: Path) -> bool:
-    """Whether a build finished and nothing has changed since."""
-    return (directory / MANIFEST_FILE).exists()

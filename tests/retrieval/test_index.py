@@ -17,7 +17,6 @@ from retrieval.index import (
     Fusion,
     IndexManifest,
     IndexRecipe,
-    is_sealed,
     load_recipe,
     read_manifest,
     unseal,
@@ -95,11 +94,11 @@ def test_a_missing_recipe_names_the_version(tmp_path: Path) -> None:
 
 def test_a_seal_is_read_back_until_it_is_taken_off(tmp_path: Path) -> None:
     write_manifest(tmp_path, MANIFEST)
-    assert is_sealed(tmp_path)
+    assert (tmp_path / MANIFEST_FILE).exists()
     assert read_manifest(tmp_path, RECIPE) == MANIFEST
     unseal(tmp_path)
     unseal(tmp_path)
-    assert not is_sealed(tmp_path)
+    assert not (tmp_path / MANIFEST_FILE).exists()
     with pytest.raises(IndexNotSealed, match="twinpin ingest"):
         read_manifest(tmp_path, RECIPE)
 
@@ -113,7 +112,7 @@ def test_the_manifest_of_another_recipe_is_refused(tmp_path: Path) -> None:
 
 def test_a_half_written_draft_is_no_seal(tmp_path: Path) -> None:
     (tmp_path / f"{MANIFEST_FILE}.draft").write_bytes(b'{"name": "idx')
-    assert not is_sealed(tmp_path)
+    assert not (tmp_path / MANIFEST_FILE).exists()
     with pytest.raises(IndexNotSealed):
         read_manifest(tmp_path, RECIPE)
     write_manifest(tmp_path, MANIFEST)

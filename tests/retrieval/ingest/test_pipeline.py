@@ -15,7 +15,7 @@ from retrieval.catalog import Catalog
 from retrieval.edge_store import EdgeStore
 from retrieval.embed import HASH, HashEmbedder
 from retrieval.errors import StoreError
-from retrieval.index import Bm25, Chunker, Embedding, Fusion, IndexRecipe, is_sealed, read_manifest
+from retrieval.index import MANIFEST_FILE, Bm25, Chunker, Embedding, Fusion, IndexRecipe, read_manifest
 from retrieval.ingest.parse import Parsed, parse
 from retrieval.ingest.pipeline import Ingestion, Report
 from retrieval.ingest.sources import FolderSource, SourceDocument
@@ -260,7 +260,7 @@ async def test_what_cannot_be_read_is_reported_and_the_rest_goes_on(world: World
     assert statuses(report) == {"a.pdf": "failed", "b.md": "failed", "c.exe": "failed", "d.md": "added"}
     assert [f"'{one.document}'" in (one.reason or "") for one in report.troubled] == [True] * 3
     assert set(await world.seen("staff")) == {"d.md"}
-    assert is_sealed(world.directory)
+    assert (world.directory / MANIFEST_FILE).exists()
 
 
 async def test_a_document_that_broke_keeps_its_text_and_loses_the_access_taken_away(world: World) -> None:
@@ -535,7 +535,7 @@ async def everything(world: World) -> dict[str, object]:
         "holdings": await world.catalog.indexed(RECIPE.name),
         "count": await world.store.count(),
         "scores": scores,
-        "sealed": is_sealed(world.directory),
+        "sealed": (world.directory / MANIFEST_FILE).exists(),
     }
 
 
@@ -599,7 +599,7 @@ async def test_dying_at_any_call_is_repaired_by_the_next_run(prepared: Prepared,
                 await dying.ingest()
             for groups, was in prepared.old.items():
                 nothing_is_half_published(was, new[groups], await world.seen(*groups))
-            if is_sealed(world.directory):
+            if (world.directory / MANIFEST_FILE).exists():
                 seal = read_manifest(world.directory, RECIPE)
                 assert (seal.chunks, seal.watermark) == (await world.store.count(), await world.catalog.watermark())
             await world.ingest()
@@ -616,7 +616,7 @@ async def test_an_interrupted_version_that_is_taken_back_leaves_nothing(tmp_path
         with pytest.raises(Crash):
             await world.ingest()
         assert await store.count() == 5, "the control: chunks of versions that never were are in the index"
-        assert not is_sealed(world.directory)
+        assert not (world.directory / MANIFEST_FILE).exists()
         store.dies = False
         (world.folder / "new.md").unlink()
         world.write({"a.md": words("one")}, ALLOWED)
@@ -642,5 +642,5 @@ async def test_a_store_that_fails_stops_the_run_and_takes_the_seal_off(tmp_path:
         world.write({"a.md": words("one")}, ALLOWED)
         with pytest.raises(StoreError, match="no space"):
             await world.ingest()
-        assert not is_sealed(world.directory)
+        assert not (world.directory / MANIFEST_FILE).exists()
         assert await world.seen("staff") == {}

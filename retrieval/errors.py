@@ -3,13 +3,20 @@
 RetrievalError
  ├── StoreError               the chunk store cannot answer
  │    ├── StoreLocked         another process has this index open
- │    └── IndexNotSealed      no sealed manifest: the build never finished
+ │    ├── IndexNotSealed      no seal: the build never finished
+ │    └── IndexBehind         the index has not heard of a deletion or change of access yet
  ├── CatalogError             the catalog cannot answer, so nothing may be shown
  ├── RerankerUnavailable      the reranker gives no scores; finding goes on without it
  ├── RecipeError              a recipe, manifest or model on disk does not fit what was pinned
- └── SourceError              a source of documents is not usable as it stands
-      ├── AccessMissing       a document without tenant or access list
-      └── SupersedesItself    a document whose rules say that it replaces itself
+ ├── SourceError              a source of documents is not usable as it stands
+ │    ├── AccessMissing       a document without tenant or access list
+ │    └── SupersedesItself    a document that says that it replaces itself
+ ├── DocumentMissing          there is no such document
+ ├── DocumentRefused          a document that cannot be taken in as it is
+ ├── OriginConflict           a document that came from another source, which alone may change it
+ ├── ChangedMeanwhile         a document was deleted while its new content was on its way
+ ├── CannotRevert             there is no earlier content to go back to
+ └── ErasureIncomplete        nobody can read the document any more, but not all its bytes are gone
 """
 
 
@@ -27,6 +34,10 @@ class StoreLocked(StoreError):
 
 class IndexNotSealed(StoreError):
     """The index has no sealed manifest: its build never finished."""
+
+
+class IndexBehind(StoreError):
+    """The index has not heard of a deletion or change of access that it has to know before it takes traffic."""
 
 
 class CatalogError(RetrievalError):
@@ -51,3 +62,27 @@ class AccessMissing(SourceError):
 
 class SupersedesItself(SourceError):
     """A document whose rules say that it replaces itself: nobody would ever see it."""
+
+
+class DocumentMissing(RetrievalError):
+    """There is no such document."""
+
+
+class DocumentRefused(RetrievalError):
+    """A document that cannot be taken in as it is; the text says why and what to do."""
+
+
+class OriginConflict(RetrievalError):
+    """A document that came from another source, which alone may change it."""
+
+
+class ChangedMeanwhile(RetrievalError):
+    """A document was deleted while its new content was on its way; the deletion stands."""
+
+
+class CannotRevert(RetrievalError):
+    """There is no earlier content to go back to."""
+
+
+class ErasureIncomplete(RetrievalError):
+    """Nobody can read the document any more, but not every store has let go of its bytes: repeat the erasure."""

@@ -63,7 +63,8 @@ def create_app(settings: Settings, opening: Opening | None = None) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _render_invalid)
     app.add_exception_handler(HTTPException, _render_http)
     app.add_exception_handler(Exception, _render_unexpected)
-    app.add_middleware(RequestEdge, metrics=metrics, max_body_bytes=settings.max_body_bytes)
+    limits = {"": settings.max_body_bytes, "/v1/documents": settings.max_document_bytes}
+    app.add_middleware(RequestEdge, metrics=metrics, max_body_bytes=limits)
     return app
 
 

@@ -5,17 +5,27 @@ GatewayError             status  code
  ├── Forbidden              403  missing_scope
  ├── NotFound               404  not_found, model_not_found
  ├── MethodNotAllowed       405  method_not_allowed
+ ├── Conflict               409  origin_conflict, changed_meanwhile, cannot_revert
  ├── TooLarge               413  request_too_large
- ├── Invalid                422  invalid_request
+ ├── Invalid                422  invalid_request, document_refused
  ├── Overloaded             429  overloaded
  ├── Internal               500  internal_error
- ├── Unavailable            503  engine_unavailable, store_unavailable, catalog_unavailable
+ ├── Unavailable            503  engine_unavailable, store_unavailable, catalog_unavailable, erasure_incomplete
  └── DeadlineExceeded       504  deadline_exceeded
 """
 
 from typing import Any, ClassVar
 
-from retrieval.errors import CatalogError, RetrievalError
+from retrieval.errors import (
+    CannotRevert,
+    CatalogError,
+    ChangedMeanwhile,
+    DocumentMissing,
+    DocumentRefused,
+    ErasureIncomplete,
+    OriginConflict,
+    RetrievalError,
+)
 from serving.errors import EngineUnavailable, GenerationError, GenerationTimeout, PromptTooLong
 
 
@@ -65,6 +75,12 @@ class MethodNotAllowed(GatewayError):
     status, type, code = 405, "invalid_request_error", "method_not_allowed"
 
 
+class Conflict(GatewayError):
+    """What is asked for does not fit with what is there now."""
+
+    status, type, code = 409, "invalid_request_error", "changed_meanwhile"
+
+
 class TooLarge(GatewayError):
     """The body is over the limit."""
 
@@ -99,11 +115,18 @@ class DeadlineExceeded(GatewayError):
     status, type, code = 504, "server_error", "deadline_exceeded"
 
 
+def no_such_document() -> NotFound:
+    """The same words whether the document is not there or not this caller's to see."""
+    return NotFound("there is no such document")
+
+
 def as_gateway_error(error: Exception) -> GatewayError:
     """What a caller is told of any failure, most specific first; nothing internal is in it."""
     match error:
         case GatewayError():
             return error
+        case RetrievalError():
+            return _of_retrieval(error)
         case PromptTooLong():
             return Invalid(
                 f"the question needs {error.tokens} tokens with one passage, the model takes {error.limit}: shorten it",
@@ -120,11 +143,27 @@ def as_gateway_error(error: Exception) -> GatewayError:
             return Unavailable("the model engine gave no complete answer: try again", retry_after=1.0)
         case TimeoutError():
             return DeadlineExceeded("finding did not end in time: try again")
+        case _:
+            return Internal("something failed on our side; quote the request_id when you report it")
+
+
+def _of_retrieval(error: RetrievalError) -> GatewayError:
+    match error:
+        case DocumentMissing():
+            return no_such_document()
+        case DocumentRefused():
+            return Invalid(str(error), code="document_refused")
+        case OriginConflict():
+            return Conflict(str(error), code="origin_conflict")
+        case ChangedMeanwhile():
+            return Conflict(str(error), code="changed_meanwhile")
+        case CannotRevert():
+            return Conflict(str(error), code="cannot_revert")
+        case ErasureIncomplete():
+            return Unavailable(str(error), code="erasure_incomplete", retry_after=5.0)
         case CatalogError():
             gone = "the document catalog is not available, so no passage can be checked: try again later"
             return Unavailable(gone, code="catalog_unavailable", retry_after=5.0)
-        case RetrievalError():
+        case _:
             gone = "the document index is not available: try again later"
             return Unavailable(gone, code="store_unavailable", retry_after=5.0)
-        case _:
-            return Internal("something failed on our side; quote the request_id when you report it")

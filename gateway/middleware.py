@@ -2,6 +2,7 @@
 
 import re
 import secrets
+from collections.abc import Mapping
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -14,7 +15,8 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 class RequestEdge:
     """Gives a request its id (the caller's own, if it is a plain one), bounds its body and counts how it ended."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics, max_body_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, max_body_bytes: Mapping[str, int]) -> None:
+        """`max_body_bytes` is by the beginning of the path; the longest that fits counts, and "" fits all."""
         self._app = app
         self._metrics = metrics
         self._max_body_bytes = max_body_bytes
@@ -44,7 +46,7 @@ class RequestEdge:
             self._metrics.request(_template(scope), status)
 
     def _bounded(self, scope: Scope, receive: Receive) -> Receive:
-        limit = self._max_body_bytes
+        limit = self._limit(scope["path"])
         declared = dict(scope["headers"]).get(b"content-length", b"0")
         taken = int(declared) if declared.isdigit() and int(declared) > limit else 0
 
@@ -57,6 +59,12 @@ class RequestEdge:
             return message
 
         return bounded
+
+    def _limit(self, path: str) -> int:
+        fitting = [
+            start for start in self._max_body_bytes if not start or path == start or path.startswith(f"{start}/")
+        ]
+        return self._max_body_bytes[max(fitting, key=len)]
 
 
 def _request_id(scope: Scope) -> str:

@@ -26,6 +26,8 @@ class Settings(BaseSettings):
     """The product model's name in the OpenAI-compatible API."""
     max_body_bytes: int = 524_288
     """Largest request body; above it the answer is 413."""
+    max_document_bytes: int = 100_663_296
+    """Largest request body under `/v1/documents`."""
     max_concurrency: int = 64
     """Answers in flight per tenant; above it the answer is 429."""
     answer_seconds: float = 120.0

@@ -28,7 +28,7 @@ async def through(
     async def send(message: Message) -> None:
         sent.append(message)
 
-    await RequestEdge(app, metrics=metrics, max_body_bytes=limit)(asked, receive, send)  # type: ignore[arg-type]
+    await RequestEdge(app, metrics=metrics, max_body_bytes={"": limit})(asked, receive, send)  # type: ignore[arg-type]
     return sent, metrics
 
 
@@ -66,7 +66,7 @@ async def test_an_error_before_the_response_counts_as_500_and_goes_on() -> None:
         pytest.fail("nothing is to be sent")
 
     with pytest.raises(LookupError):
-        await RequestEdge(app, metrics=metrics, max_body_bytes=10)(scope(), nothing, send)
+        await RequestEdge(app, metrics=metrics, max_body_bytes={"": 10})(scope(), nothing, send)
     assert counted(metrics, 500) == 1
 
 
@@ -111,3 +111,27 @@ async def test_no_more_of_a_body_is_read_than_allowed(bodies: list[bytes], decla
         with pytest.raises(HTTPException) as refused:
             await through(app, asked, receive)
         assert refused.value.status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [("/v1/documents", True), ("/v1/documents/a/b", True), ("/v1/documentsx", False), ("/v1/answer", False)],
+)
+async def test_the_longest_path_that_fits_sets_the_limit(path: str, allowed: bool) -> None:
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"0123456789a"}
+
+    async def app(inner: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+
+    edge = RequestEdge(app, metrics=Metrics(), max_body_bytes={"": 10, "/v1/documents": 11})
+    asked: Scope = {**scope(), "path": path}
+    if allowed:
+        await edge(asked, receive, _nowhere)
+    else:
+        with pytest.raises(HTTPException):
+            await edge(asked, receive, _nowhere)
+
+
+async def _nowhere(message: Message) -> None:
+    return

@@ -4,24 +4,24 @@ The engine holds the GIL for a whole call, so threads would gain nothing: querie
 millisecond or two, and `optimize` belongs in a process that serves nobody.
 """
 
-import fcntl
-import shutil
-from collections.abc import Callable, Iterable, Sequence
+import asyncio
+from collections.abc import Iterable, Sequence
 from datetime import date
 from pathlib import Path
-from typing import IO, TypeAlias, TypeVar, cast
+from typing import IO, TypeAlias, cast
 from uuid import UUID
 
 import qdrant_edge as qe
 
 from retrieval import payload
+from retrieval import shard as files
 from retrieval.acl import Access, AccessFilter
-from retrieval.errors import StoreError, StoreLocked
+from retrieval.errors import StoreError
 from retrieval.fusion import ChunkId, Legs
+from retrieval.residue import Residue, scan
+from retrieval.shard import DENSE, SPARSE, engine
 from retrieval.store import ChunkPoint, Fetched, HybridQuery, Narrowing, SparseVector, require_finite, screen
 
-_DENSE, _SPARSE = "dense", "bm25"
-Answer = TypeVar("Answer")
 Condition: TypeAlias = (
     qe.FieldCondition
     | qe.IsEmptyCondition
@@ -36,21 +36,25 @@ Condition: TypeAlias = (
 class EdgeStore:
     """Flat and exact: no HNSW graph, because a graph loses recall under an access filter."""
 
-    def __init__(self, shard: qe.EdgeShard, lock: IO[str]) -> None:
+    def __init__(self, shard: qe.EdgeShard, directory: Path, dimensions: int, lock: IO[str]) -> None:
         self._shard = shard
+        self._directory = directory
+        self._dimensions = dimensions
         self._lock = lock
 
     @classmethod
     def open(cls, directory: Path, dimensions: int) -> "EdgeStore":
-        """Open or create the shard in `directory`; StoreLocked when another process has it."""
-        lock = _lock(directory)
-        path = directory / "shard"
+        """Open or create the shard in `directory`; StoreLocked when another process has it.
+
+        StoreError when its vectors have other dimensions, or its BM25 has no IDF.
+        """
+        lock = files.lock(directory)
         try:
-            shard = _engine(lambda: _load(path) if path.exists() else _create(path, dimensions))
+            shard = engine(lambda: files.open_shard(directory, dimensions))
         except StoreError:
             lock.close()
             raise
-        return cls(shard, lock)
+        return cls(shard, directory, dimensions, lock)
 
     async def upsert(self, points: Sequence[ChunkPoint]) -> None:
         """Write chunks."""
@@ -62,11 +66,13 @@ class EdgeStore:
         chosen = qe.Filter(must=_document(access.tenant, document))
         self._update(qe.UpdateOperation.set_payload_by_filter(chosen, payload.description(access, category, updated)))
 
-    async def delete(self, tenant: str, document: str, *, keep: str | None = None) -> None:
-        """Remove a document's chunks but those of version `keep`."""
+    async def delete(self, tenant: str, document: str, *, keep: str | None = None) -> int:
+        """Remove a document's chunks but those of version `keep`; how many went."""
         kept = [] if keep is None else [_match(payload.VERSION, keep)]
         chosen = qe.Filter(must=_document(tenant, document), must_not=kept)
+        going = self._count(chosen)
         self._update(qe.UpdateOperation.delete_points_by_filter(chosen))
+        return going - self._count(chosen)
 
     async def score(self, query: HybridQuery, access: AccessFilter, narrowing: Narrowing) -> Legs:
         """Score both legs in one batch, then the cosine of what only BM25 found."""
@@ -75,13 +81,13 @@ class EdgeStore:
         exact = qe.SearchParams(exact=True)
         scoped = qe.SearchParams(idf=qe.IdfParams(corpus=permitted))
         dense, sparse = self._query(
-            qe.QueryRequest(query.limit, query=_nearest(query.dense, _DENSE), filter=wanted, params=exact),
-            qe.QueryRequest(query.limit, query=_nearest(_sparse(query.sparse), _SPARSE), filter=wanted, params=scoped),
+            qe.QueryRequest(query.limit, query=_nearest(query.dense, DENSE), filter=wanted, params=exact),
+            qe.QueryRequest(query.limit, query=_nearest(_sparse(query.sparse), SPARSE), filter=wanted, params=scoped),
         )
         cosine = dict(dense)
         if missing := {chunk for chunk, _ in sparse if chunk not in cosine}:
             among = _permitted(access, qe.HasIdCondition(set(missing)))
-            nearest = _nearest(query.dense, _DENSE)
+            nearest = _nearest(query.dense, DENSE)
             (rest,) = self._query(qe.QueryRequest(len(missing), query=nearest, filter=among, params=exact))
             cosine.update(rest)
         return Legs(dense, sparse, cosine)
@@ -89,79 +95,62 @@ class EdgeStore:
     async def fetch(self, chunks: Sequence[ChunkId], access: AccessFilter) -> Fetched:
         """Read chunks and check each."""
         wanted: list[int | UUID | str] = list(chunks)
-        records = _engine(lambda: self._shard.retrieve(wanted, with_payload=True, with_vector=False))
+        records = engine(lambda: self._shard.retrieve(wanted, with_payload=True, with_vector=False))
         return screen((payload.hit(cast("int", record.id), record.payload) for record in records), access)
+
+    async def holds(self, tenant: str, document: str) -> int:
+        """Chunks held of one document."""
+        return self._count(qe.Filter(must=_document(tenant, document)))
 
     async def count(self) -> int:
         """All chunks held."""
-        return _engine(lambda: self._shard.count(qe.CountRequest(exact=True)))
+        return self._count(None)
+
+    async def verify(self, dimensions: int) -> None:
+        """Opening checked the vectors that the shard was opened for."""
+        if dimensions != self._dimensions:
+            raise StoreError(f"the index holds vectors of {self._dimensions} dimensions, and not of {dimensions}")
+        engine(lambda: files.require_indexes(self._shard))
 
     async def flush(self) -> None:
         """Make writes durable."""
-        _engine(self._shard.flush)
+        engine(self._shard.flush)
 
     async def optimize(self) -> None:
         """Merge segments; holds the GIL for seconds on a large index."""
-        _engine(self._shard.optimize)
+        engine(self._shard.optimize)
+
+    async def rewrite(self) -> str:
+        """Copy what lives into a shard of its own, which takes the place of this one."""
+        await files.copy(self._shard, self._directory, self._dimensions)
+        self._shard = engine(lambda: files.replace(self._shard, self._directory, self._dimensions))
+        return f"{await self.count()} chunks copied into new files; the old payload storage and write-ahead log removed"
+
+    async def residue(self, needles: Sequence[bytes]) -> Residue:
+        """Scan every file of the index; in a thread, as it takes a second a gigabyte."""
+        return await asyncio.to_thread(_scan, self._directory, needles)
 
     async def close(self) -> None:
         """Flush and release the directory."""
-        _engine(self._shard.close)
+        engine(self._shard.close)
         self._lock.close()
 
+    def _count(self, chosen: qe.Filter | None) -> int:
+        return engine(lambda: self._shard.count(qe.CountRequest(exact=True, filter=chosen)))
+
     def _update(self, operation: qe.UpdateOperation) -> None:
-        _engine(lambda: self._shard.update(operation))
+        engine(lambda: self._shard.update(operation))
 
     def _query(self, *requests: qe.QueryRequest) -> list[list[tuple[ChunkId, float]]]:
-        answers = _engine(lambda: self._shard.query_batch(qe.QueryBatchRequest(list(requests))))
+        answers = engine(lambda: self._shard.query_batch(qe.QueryBatchRequest(list(requests))))
         return [[(cast("int", hit.id), hit.score) for hit in hits] for hits in answers]
 
 
-def _engine(call: Callable[[], Answer]) -> Answer:
-    """The engine raises plain Exception for everything, so this is the one place that may catch it."""
+def _scan(directory: Path, needles: Sequence[bytes]) -> Residue:
     try:
-        return call()
-    except Exception as error:
-        raise StoreError(f"the embedded engine refused: {error}") from error
-
-
-def _lock(directory: Path) -> IO[str]:
-    directory.mkdir(parents=True, exist_ok=True)
-    lock = (directory / "lock").open("w")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        lock.close()
-        raise StoreLocked(
-            f"index {directory.name!r} is open in another process (a running gateway or ingestion): stop it first"
-        ) from error
-    return lock
-
-
-def _load(path: Path) -> qe.EdgeShard:
-    return qe.EdgeShard.load(str(path))
-
-
-def _create(path: Path, dimensions: int) -> qe.EdgeShard:
-    """Made under another name first: a shard that is there has its configuration and all its indexes."""
-    draft = path.with_name(f"{path.name}.draft")
-    for unfinished in (draft, path):
-        shutil.rmtree(unfinished, ignore_errors=True)
-    draft.mkdir()
-    config = qe.EdgeConfig(
-        vectors={_DENSE: qe.EdgeVectorParams(size=dimensions, distance=qe.Distance.Cosine)},
-        sparse_vectors={_SPARSE: qe.EdgeSparseVectorParams(modifier=qe.Modifier.Idf)},
-        hnsw_config=qe.HnswIndexConfig(m=0, ef_construct=100, full_scan_threshold=10_000),
-    )
-    shard = qe.EdgeShard.create(str(draft), config)
-    tenant = qe.KeywordIndexParams(is_tenant=True)
-    shard.update(qe.UpdateOperation.create_field_index(payload.TENANT, tenant))
-    for field in payload.KEYWORDS:
-        shard.update(qe.UpdateOperation.create_field_index(field, qe.PayloadSchemaType.Keyword))
-    shard.update(qe.UpdateOperation.create_field_index(payload.UPDATED, qe.PayloadSchemaType.Datetime))
-    shard.close()
-    draft.rename(path)
-    return _load(path)
+        return scan([path for path in directory.rglob("*") if path.is_file()], needles)
+    except OSError as error:
+        raise StoreError(f"index {directory.name!r} cannot be scanned: {error.strerror}") from error
 
 
 def _match(key: str, value: str) -> Condition:
@@ -207,7 +196,7 @@ def _sparse(vector: SparseVector) -> qe.SparseVector:
 
 def _point(point: ChunkPoint) -> qe.Point:
     vectors: dict[str, list[float] | qe.SparseVector | list[list[float]]] = {
-        _DENSE: point.dense,
-        _SPARSE: _sparse(point.sparse),
+        DENSE: point.dense,
+        SPARSE: _sparse(point.sparse),
     }
     return qe.Point(point.id, vectors, payload.point_payload(point))

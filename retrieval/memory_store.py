@@ -7,7 +7,9 @@ from dataclasses import replace
 from datetime import date
 
 from retrieval.acl import Access, AccessFilter
+from retrieval.errors import StoreError
 from retrieval.fusion import ChunkId, Legs
+from retrieval.residue import Residue
 from retrieval.store import ChunkHit, ChunkPoint, Fetched, HybridQuery, Narrowing, require_finite, screen
 
 
@@ -24,17 +26,14 @@ class MemoryStore:
 
     async def describe(self, document: str, access: Access, category: str | None, updated: date | None) -> None:
         """Replace the access and metadata of one document's chunks."""
-        for chunk, point in self._points.items():
-            if point.ref.document == document and point.access.tenant == access.tenant:
-                self._points[chunk] = replace(point, access=access, category=category, updated=updated)
+        for point in self._of(access.tenant, document):
+            self._points[point.id] = replace(point, access=access, category=category, updated=updated)
 
-    async def delete(self, tenant: str, document: str, *, keep: str | None = None) -> None:
-        """Remove a document's chunks but those of version `keep`."""
-        self._points = {
-            chunk: point
-            for chunk, point in self._points.items()
-            if (point.access.tenant, point.ref.document) != (tenant, document) or point.ref.version == keep
-        }
+    async def delete(self, tenant: str, document: str, *, keep: str | None = None) -> int:
+        """Remove a document's chunks but those of version `keep`; how many went."""
+        gone = {point.id for point in self._of(tenant, document) if point.ref.version != keep}
+        self._points = {chunk: point for chunk, point in self._points.items() if chunk not in gone}
+        return len(gone)
 
     async def score(self, query: HybridQuery, access: AccessFilter, narrowing: Narrowing) -> Legs:
         """Score every permitted chunk."""
@@ -53,9 +52,18 @@ class MemoryStore:
         points = [self._points[chunk] for chunk in chunks if chunk in self._points]
         return screen((ChunkHit(point.id, point.ref, point.access) for point in points), access)
 
+    async def holds(self, tenant: str, document: str) -> int:
+        """Chunks held of one document."""
+        return len(self._of(tenant, document))
+
     async def count(self) -> int:
         """All chunks held."""
         return len(self._points)
+
+    async def verify(self, dimensions: int) -> None:
+        """A dict takes vectors of any length: look at those it holds."""
+        if wrong := {len(point.dense) for point in self._points.values()} - {dimensions}:
+            raise StoreError(f"the index holds vectors of {sorted(wrong)} dimensions, and not of {dimensions}")
 
     async def flush(self) -> None:
         """Memory has nothing to flush."""
@@ -63,8 +71,20 @@ class MemoryStore:
     async def optimize(self) -> None:
         """A dict has nothing to merge."""
 
+    async def rewrite(self) -> str:
+        """What was deleted left with its entry."""
+        return "held in memory: what was deleted is gone"
+
+    async def residue(self, needles: Sequence[bytes]) -> Residue:
+        """There is no file to look into."""
+        return Residue(0, 0)
+
     async def close(self) -> None:
         """Nothing is held open."""
+
+    def _of(self, tenant: str, document: str) -> list[ChunkPoint]:
+        own = (tenant, document)
+        return [point for point in self._points.values() if (point.access.tenant, point.ref.document) == own]
 
 
 def _inside(point: ChunkPoint, narrowing: Narrowing) -> bool:

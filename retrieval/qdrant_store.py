@@ -13,6 +13,7 @@ from retrieval import payload
 from retrieval.acl import Access, AccessFilter
 from retrieval.errors import StoreError
 from retrieval.fusion import ChunkId, Legs
+from retrieval.residue import Residue
 from retrieval.store import ChunkPoint, Fetched, HybridQuery, Narrowing, require_finite, screen
 
 _DENSE, _SPARSE = "dense", "bm25"
@@ -51,12 +52,15 @@ class QdrantStore:
                 self._collection, fields, chosen, wait=True, ordering=models.WriteOrdering.STRONG
             )
 
-    async def delete(self, tenant: str, document: str, *, keep: str | None = None) -> None:
-        """Remove a document's chunks but those of version `keep`."""
+    async def delete(self, tenant: str, document: str, *, keep: str | None = None) -> int:
+        """Remove a document's chunks but those of version `keep`; how many went."""
         kept: list[models.Condition] = [] if keep is None else [_match(payload.VERSION, keep)]
-        chosen = models.FilterSelector(filter=models.Filter(must=_document(tenant, document), must_not=kept))
+        chosen = models.Filter(must=_document(tenant, document), must_not=kept)
+        going = await self._count(chosen)
+        selected = models.FilterSelector(filter=chosen)
         with _mapped():
-            await self._client.delete(self._collection, chosen, wait=True, ordering=models.WriteOrdering.STRONG)
+            await self._client.delete(self._collection, selected, wait=True, ordering=models.WriteOrdering.STRONG)
+        return going - await self._count(chosen)
 
     async def score(self, query: HybridQuery, access: AccessFilter, narrowing: Narrowing) -> Legs:
         """Score both legs in one batch, then the cosine of what only BM25 found."""
@@ -86,10 +90,28 @@ class QdrantStore:
             records = await self._client.retrieve(self._collection, list(chunks), with_payload=True)
         return screen((payload.hit(int(record.id), record.payload) for record in records), access)
 
+    async def holds(self, tenant: str, document: str) -> int:
+        """Chunks held of one document."""
+        return await self._count(models.Filter(must=_document(tenant, document)))
+
     async def count(self) -> int:
         """All chunks held."""
+        return await self._count(None)
+
+    async def _count(self, chosen: models.Filter | None) -> int:
         with _mapped():
-            return (await self._client.count(self._collection, exact=True)).count
+            return (await self._client.count(self._collection, chosen, exact=True)).count
+
+    async def verify(self, dimensions: int) -> None:
+        """Look at the collection as the server describes it."""
+
+    async def rewrite(self) -> str:
+        """A server drops bytes in its own time."""
+        return "the server drops deleted bytes when it next merges their segment, and with the collection at the latest"
+
+    async def residue(self, needles: Sequence[bytes]) -> Residue:
+        """Nobody can look into a server's files from here."""
+        return Residue(None, 0)
 
     async def flush(self) -> None:
         """Every write already waited to be durable."""

@@ -13,6 +13,7 @@ from typing import Protocol
 from retrieval.acl import Access, AccessFilter
 from retrieval.errors import StoreError
 from retrieval.fusion import ChunkId, Legs
+from retrieval.residue import Residue
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +104,8 @@ class ChunkStore(Protocol):
         """Replace the access and metadata fields of all chunks of one document, without touching vectors."""
         ...
 
-    async def delete(self, tenant: str, document: str, *, keep: str | None = None) -> None:
-        """Remove a document's chunks; those of version `keep` stay."""
+    async def delete(self, tenant: str, document: str, *, keep: str | None = None) -> int:
+        """Remove a document's chunks, but not those of version `keep`; how many went."""
         ...
 
     async def score(self, query: HybridQuery, access: AccessFilter, narrowing: Narrowing) -> Legs:
@@ -115,8 +116,16 @@ class ChunkStore(Protocol):
         """Read the named chunks, in any order, each checked in Python against its own access fields (`screen`)."""
         ...
 
+    async def holds(self, tenant: str, document: str) -> int:
+        """Chunks held of one document, whatever their version and access."""
+        ...
+
     async def count(self) -> int:
         """All chunks held, of every tenant."""
+        ...
+
+    async def verify(self, dimensions: int) -> None:
+        """StoreError naming what does not fit: vectors of other dimensions, BM25 without IDF, a field without index."""
         ...
 
     async def flush(self) -> None:
@@ -125,6 +134,17 @@ class ChunkStore(Protocol):
 
     async def optimize(self) -> None:
         """Merge and index segments; may take seconds and belongs in a process that serves nobody."""
+        ...
+
+    async def rewrite(self) -> str:
+        """Let go of the bytes of what was deleted; what was done, in words for a receipt.
+
+        Nobody may write meanwhile; reads go on, and find the same before and after.
+        """
+        ...
+
+    async def residue(self, needles: Sequence[bytes]) -> Residue:
+        """How many of `needles` can still be read in the store's files."""
         ...
 
     async def close(self) -> None:

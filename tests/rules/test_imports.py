@@ -35,7 +35,8 @@ THROUGH: Mapping[str, set[str]] = {
     "pydantic_settings": {"gateway/settings.py", "deploy/settings.py"},
     "pypdfium2": {"retrieval/ingest/formats/pdf.py"},
     "qdrant_client": {"retrieval/qdrant_store.py"},
-    "qdrant_edge": {"retrieval/edge_store.py", "retrieval/sparse.py"},  # the engine, and the BM25 that it scores with
+    # the engine, its files, and the BM25 that it scores with
+    "qdrant_edge": {"retrieval/edge_store.py", "retrieval/shard.py", "retrieval/sparse.py"},
     "reportlab": {"deploy/sample/make_binaries.py"},
     "resiliparse": {"retrieval/ingest/formats/encoding.py"},
     "selectolax": {"retrieval/ingest/formats/html.py"},

@@ -15,7 +15,7 @@ import yaml
 
 from retrieval.acl import invalid_grants
 
-SCOPES = frozenset({"ask", "search", "feedback", "release:read"})
+SCOPES = frozenset({"ask", "search", "feedback", "documents:write", "release:read", "release:override", "admin"})
 _PREFIX = "tp_"
 _SHOWN = 10
 

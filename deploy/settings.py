@@ -3,11 +3,13 @@
 from pathlib import Path
 from typing import Self
 
-from pydantic import model_validator
+from pydantic import SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from retrieval.layout import DataFolder
 
-class Settings(BaseSettings):
+
+class Settings(BaseSettings, DataFolder):
     """Every field is read from `TWINPIN_<NAME>`; the gateway reads the same names where it needs them."""
 
     model_config = SettingsConfigDict(env_prefix="TWINPIN_", extra="ignore", use_attribute_docstrings=True)
@@ -18,8 +20,14 @@ class Settings(BaseSettings):
     """The caller's key for `ask` and `search`."""
     data: Path = Path(".twinpin")
     """Folder of the catalog, the indexes, the model weights and the keys."""
+    catalog_url: SecretStr | None = None
+    """SQLAlchemy URL of the catalog; without one it is a SQLite file in the data folder."""
+    qdrant_url: str | None = None
+    """The Qdrant server that holds the indexes; without one they are in the data folder."""
+    qdrant_api_key: SecretStr | None = None
+    """The key for that server."""
     releases: Path = Path("deploy/releases.yaml")
-    """The file that pins the index and the model version."""
+    """The file that pins index and model versions."""
     port: int = 8080
     """Port of the gateway that `run` starts."""
     engine_port: int = 8100
@@ -34,20 +42,6 @@ class Settings(BaseSettings):
         return self
 
     @property
-    def catalog(self) -> Path:
-        """The SQLite catalog."""
-        return self.data / "catalog.db"
-
-    @property
-    def models(self) -> Path:
-        """Base models as the engine serves them."""
-        return self.data / "models"
-
-    @property
-    def keys(self) -> Path:
-        """The hashed API keys."""
-        return self.data / "keys.yaml"
-
-    def index_directory(self, name: str) -> Path:
-        """Where an index version's shard and manifest are."""
-        return self.data / "indexes" / name
+    def catalog(self) -> Path | str:
+        """Where the catalog is: a SQLite file, or the URL of another database."""
+        return self.catalog_url.get_secret_value() if self.catalog_url else self.catalog_file

@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from retrieval.layout import DataFolder
 
-class Settings(BaseSettings):
+
+class Settings(BaseSettings, DataFolder):
     """Every field is read from `TWINPIN_<NAME>`; all have a default that works on one machine."""
 
     model_config = SettingsConfigDict(env_prefix="TWINPIN_", extra="ignore", use_attribute_docstrings=True)
@@ -16,8 +19,14 @@ class Settings(BaseSettings):
     """Port to listen on."""
     data: Path = Path(".twinpin")
     """Folder of the catalog, the indexes, the model weights and the keys."""
+    catalog_url: SecretStr | None = None
+    """SQLAlchemy URL of the catalog; without one it is a SQLite file in the data folder."""
+    qdrant_url: str | None = None
+    """The Qdrant server that holds the indexes; without one they are in the data folder."""
+    qdrant_api_key: SecretStr | None = None
+    """The key for that server."""
     releases: Path = Path("deploy/releases.yaml")
-    """The file that pins the index and the model version."""
+    """The file that pins index and model versions."""
     engine_url: str = "http://127.0.0.1:8100"
     """Where the model engine listens."""
     engine_connections: int = 256
@@ -34,20 +43,6 @@ class Settings(BaseSettings):
     """Deadline of one answer; past it the answer is 504."""
 
     @property
-    def catalog(self) -> Path:
-        """The SQLite catalog."""
-        return self.data / "catalog.db"
-
-    @property
-    def models(self) -> Path:
-        """Base models as the engine serves them."""
-        return self.data / "models"
-
-    @property
-    def keys(self) -> Path:
-        """The hashed API keys."""
-        return self.data / "keys.yaml"
-
-    def index_directory(self, name: str) -> Path:
-        """Where an index version's shard and manifest are."""
-        return self.data / "indexes" / name
+    def catalog(self) -> Path | str:
+        """Where the catalog is: a SQLite file, or the URL of another database."""
+        return self.catalog_url.get_secret_value() if self.catalog_url else self.catalog_file

@@ -56,7 +56,7 @@ def test_a_revoked_key_is_gone_and_the_others_stay(path: Path) -> None:
 
 
 def test_an_unknown_scope_is_refused_and_nothing_is_written(path: Path) -> None:
-    with pytest.raises(KeyFileError, match=r"unknown scope 'rule'.*ask, feedback"):
+    with pytest.raises(KeyFileError, match=r"unknown scope 'rule'.*ask, documents:write"):
         make(path, scopes=("ask", "rule"))
     assert not path.exists()
 

@@ -16,7 +16,8 @@ RetrievalError
  ├── OriginConflict           a document that came from another source, which alone may change it
  ├── ChangedMeanwhile         a document was deleted while its new content was on its way
  ├── CannotRevert             there is no earlier content to go back to
- └── ErasureIncomplete        nobody can read the document any more, but not all its bytes are gone
+ ├── ErasureIncomplete        nobody can read the document any more, but not all its bytes are gone
+ └── ReceiptInvalid           a receipt that was not signed here, or was changed since
 """
 
 
@@ -86,3 +87,7 @@ class CannotRevert(RetrievalError):
 
 class ErasureIncomplete(RetrievalError):
     """Nobody can read the document any more, but not every store has let go of its bytes: repeat the erasure."""
+
+
+class ReceiptInvalid(RetrievalError):
+    """A receipt that was not signed here, or was changed since."""

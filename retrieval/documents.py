@@ -1,0 +1,441 @@
+"""The writing story: documents come, change, lose readers and go, and every open index version follows.
+
+Content: parse, cut and embed under no lock, make the chunks durable, then let the catalog name the new version.
+Access and deletion: the catalog goes first, from then on nobody is shown what was taken; every open index follows
+before the change is acknowledged. A writer that dies anywhere leaves the old state or the new one.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import date
+from pathlib import PurePath
+from typing import Literal, Protocol
+from urllib.parse import quote
+
+import msgspec
+
+from retrieval.acl import Access
+from retrieval.catalog import Catalog, Content, Document, Entry, Version
+from retrieval.errors import (
+    AccessMissing,
+    CannotRevert,
+    ChangedMeanwhile,
+    DocumentMissing,
+    DocumentRefused,
+    OriginConflict,
+    RetrievalError,
+    SupersedesItself,
+)
+from retrieval.ingest.blocks import PARSER, Parsed, ParseError
+from retrieval.ingest.prepared import Parser, Prepared
+from retrieval.live import Key, LiveIndex
+from retrieval.newdocument import NewDocument, given_digest, require_valid
+
+Status = Literal["added", "updated", "access", "unchanged", "refused", "failed", "gone", "moved"]
+_CODES: tuple[tuple[type[RetrievalError], str], ...] = (
+    (OriginConflict, "origin_conflict"),
+    (ChangedMeanwhile, "changed_meanwhile"),
+    (CannotRevert, "cannot_revert"),
+    (DocumentMissing, "not_found"),
+    (DocumentRefused, "document_refused"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one document; `reason` and `code` say why it is not as was asked."""
+
+    tenant: str
+    document: str
+    status: Status
+    chunks: int = 0
+    reason: str | None = None
+    version: str | None = None
+    sequence: int = 0
+    code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """A deletion that is true everywhere: how many chunks went, and which documents it had hidden answer again."""
+
+    sequence: int
+    chunks: int
+    restored: list[str]
+
+
+class Indexes(Protocol):
+    """The index versions that are open here."""
+
+    def serving(self) -> Sequence[LiveIndex]:
+        """Those that take traffic: new content is in them before it is acknowledged."""
+        ...
+
+    def retained(self) -> Sequence[LiveIndex]:
+        """All of them: a deletion or change of access is in them before it is acknowledged."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A document on its way in: what the catalog is to hold of it, and what it held when this began."""
+
+    document: Document
+    content: Content
+    raw: bytes
+    known: Document | None
+
+    @property
+    def key(self) -> Key:
+        return self.document.access.tenant, self.document.id
+
+
+@dataclass(slots=True)
+class Documents:
+    """`on_change` is called after each change, so that index versions which take no traffic can follow.
+
+    Errors: CatalogError and StoreError when a part does not answer; what was asked may then be half done, is never
+    half shown, and is finished by asking again.
+    """
+
+    catalog: Catalog
+    indexes: Indexes
+    parser: Parser
+    on_change: Callable[[], None] = field(default=lambda: None)
+    _quiet: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @asynccontextmanager
+    async def quiet(self) -> AsyncIterator[None]:
+        """Nothing is committed inside: for whoever changes which index versions are open."""
+        async with self._quiet:
+            yield
+
+    async def known(self, origin: str) -> list[Document]:
+        """All documents of one source."""
+        found: list[Document] = []
+        while page := await self.catalog.listing(None, origin=origin, after=_last(found)):
+            found += page
+        return found
+
+    async def put(
+        self, new: Sequence[NewDocument], *, ingestion: str = "", accepted: Mapping[str, int] | None = None
+    ) -> list[Outcome]:
+        """Take documents in together; each has its own outcome, and one that is refused holds up none of the others.
+
+        `accepted` is the tenant's sequence when they were handed in: access taken away since stays taken away, and
+        what was deleted since stays deleted.
+        """
+        if accepted is None:
+            accepted = {tenant: await self.catalog.sequence(tenant) for tenant in {one.access.tenant for one in new}}
+        outcomes: list[Outcome] = []
+        for batch in _without_repeats(new):
+            outcomes += await self._put(batch, ingestion, accepted)
+        return outcomes
+
+    async def grant(self, tenant: str, document: str, access: Access) -> Document:
+        """Change who may read a document: true in every open index version when this returns."""
+        async with self._quiet, self.catalog.writing([tenant]):
+            known = await self._known(tenant, document)
+            before, epoch = known.epoch - 1, known.epoch
+            if known.access != access:
+                before = await self.catalog.sequence(tenant)
+                epoch = await self.catalog.grant(tenant, document, access)
+            await self._spread(tenant, document, before, epoch)
+        self.on_change()
+        return await self._known(tenant, document)
+
+    async def delete(self, tenant: str, document: str, *, erased: bool = False) -> Deleted:
+        """Delete a document and all its versions: true in every open index version when this returns.
+
+        One that was cut off may be asked for again, and what is deleted may still be erased; else DocumentMissing.
+        """
+        async with self._quiet, self.catalog.writing([tenant]):
+            unfinished = await self._unfinished(tenant, document, erased)
+            restored = await self.catalog.hides(tenant, document)
+            before = await self.catalog.sequence(tenant)
+            if unfinished is None or erased:
+                sequence = await self.catalog.delete(tenant, document, erased=erased)
+            else:
+                before, sequence = unfinished - 1, unfinished
+            chunks = await self._spread(tenant, document, before, sequence)
+        self.on_change()
+        return Deleted(sequence, chunks, restored)
+
+    async def revert(self, tenant: str, document: str, to: str | None = None) -> Outcome:
+        """Bring earlier content back, `to` a version or the one before; access stays as it is now."""
+        known = await self._known(tenant, document)
+        earlier = [one for one in await self.catalog.history(tenant, document) if one.document.version != known.version]
+        chosen = next((one for one in earlier if to is None or one.document.version == to), None)
+        if chosen is None:
+            told = f"no version {to!r} other than the current one" if to else "no earlier version"
+            raise CannotRevert(f"{document!r} has {told}: its history shows what there is")
+        return await self._restore(known, chosen)
+
+    async def revert_ingestion(self, tenant: str, ingestion: str) -> list[Outcome]:
+        """Undo what one ingestion did to contents; documents that were changed since, or were new, stay as they are."""
+        changed = await self.catalog.of_ingestion(tenant, ingestion)
+        if not changed:
+            raise DocumentMissing(f"no ingestion {ingestion!r} changed a document")
+        return [await self._undo(tenant, document, ingestion) for document in changed]
+
+    async def _put(self, new: Sequence[NewDocument], ingestion: str, accepted: Mapping[str, int]) -> list[Outcome]:
+        settled: dict[Key, Outcome] = {}
+        drafts: list[_Draft] = []
+        for one in new:
+            taken = await self._draft(one)
+            if isinstance(taken, Outcome):
+                settled[one.access.tenant, one.id] = taken
+            else:
+                drafts.append(taken)
+        for outcome in await self._publish(drafts, ingestion, accepted):
+            settled[outcome.tenant, outcome.document] = outcome
+        return [settled[one.access.tenant, one.id] for one in new]
+
+    async def _draft(self, new: NewDocument) -> "_Draft | Outcome":
+        """Parse what changed; what did not, or differs in access alone, is settled here."""
+        try:
+            require_valid(new)
+            known = await self.catalog.get(new.access.tenant, new.id)
+            _require_origin(new, known)
+            version = f"sha256:{hashlib.sha256(new.raw).hexdigest()}"
+            if known is not None and (known.version, known.given) == (version, given_digest(new)):
+                return await self._regrant(known, new.access)
+            parsed = await asyncio.to_thread(self.parser.parse, new.name, new.raw)
+        except ParseError as error:
+            reason = f"{new.id!r} cannot be parsed: {error}"
+            return Outcome(new.access.tenant, new.id, "failed", reason=reason, code="document_refused")
+        except (AccessMissing, DocumentRefused, OriginConflict, SupersedesItself) as error:
+            return refused(new.access.tenant, new.id, error)
+        content = Content(PARSER, parsed.text, msgspec.json.encode(parsed.blocks))
+        return _Draft(_document(new, version, parsed), content, new.raw, known)
+
+    async def _regrant(self, known: Document, access: Access) -> Outcome:
+        if known.access == access:
+            return Outcome(access.tenant, known.id, "unchanged", version=known.version, sequence=known.sequence)
+        changed = await self.grant(access.tenant, known.id, access)
+        return Outcome(access.tenant, known.id, "access", version=changed.version, sequence=changed.sequence)
+
+    async def _publish(self, drafts: Sequence[_Draft], ingestion: str, accepted: Mapping[str, int]) -> list[Outcome]:
+        """Embed for every version that takes traffic, then commit; again, if another one does by then."""
+        prepared: dict[str, list[Prepared]] = {}
+        while drafts:
+            for index in self.indexes.serving():
+                if index.name not in prepared:
+                    lacking = [one for one in drafts if await index.lacks(one.document)]
+                    prepared[index.name] = await index.prepare([(one.document, one.content) for one in lacking])
+            async with self._quiet, self.catalog.writing({one.document.access.tenant for one in drafts}):
+                if all(index.name in prepared for index in self.indexes.serving()):
+                    outcomes = await self._commit(drafts, prepared, ingestion, accepted)
+                    self.on_change()
+                    return outcomes
+        return []
+
+    async def _commit(
+        self,
+        drafts: Sequence[_Draft],
+        prepared: Mapping[str, Sequence[Prepared]],
+        ingestion: str,
+        accepted: Mapping[str, int],
+    ) -> list[Outcome]:
+        """With nobody else writing: new chunks, then the catalog, then the old chunks."""
+        current, outcomes = await self._current(drafts, accepted)
+        documents = {one.key: one.document for one in current}
+        made = {
+            name: [one for one in all_made if (one.document.access.tenant, one.document.id) in documents]
+            for name, all_made in prepared.items()
+        }
+        before = {tenant: await self.catalog.sequence(tenant) for tenant in {tenant for tenant, _ in documents}}
+        serving = self.indexes.serving()
+        for index in serving:
+            await index.stage(made[index.name], documents)
+        entries = [Entry(one.document, one.content, one.raw) for one in current]
+        sequences = await self.catalog.put(entries, ingestion=ingestion) if entries else []
+        for index in serving:
+            await index.settle(made[index.name], list(documents.values()))
+        heads = {one.key[0]: sequence for one, sequence in zip(current, sequences, strict=True)}
+        for tenant, head in heads.items():
+            for index in serving:
+                await index.mark(tenant, before[tenant], head)
+        await self._take_from_others([one for one in current if _narrows(one)], heads)
+        counts = {key: len(one.chunks) for key, one in _by_key(made[serving[0].name] if serving else [])}
+        return outcomes + [
+            _taken(one, counts.get(one.key, 0), sequence) for one, sequence in zip(current, sequences, strict=True)
+        ]
+
+    async def _current(
+        self, drafts: Sequence[_Draft], accepted: Mapping[str, int]
+    ) -> tuple[list[_Draft], list[Outcome]]:
+        """Hold each draft against what happened to its document since it was handed in."""
+        current, outcomes = [], []
+        for one in drafts:
+            tenant, document = one.key
+            since = accepted.get(tenant, 0)
+            known, tombstone = await self.catalog.get(*one.key), await self.catalog.tombstone(*one.key)
+            if tombstone is not None and tombstone.sequence > since:
+                gone = ChangedMeanwhile(
+                    f"{document!r} was deleted while it was on its way in: put it again if meant so"
+                )
+                outcomes.append(refused(tenant, document, gone))
+            elif known is not None and known.origin != one.document.origin:
+                outcomes.append(refused(tenant, document, _conflict(document, known.origin)))
+            elif known is not None and known.epoch > since:
+                narrowed = _narrowed(known.access, one.document.access)
+                current.append(replace(one, document=replace(one.document, access=narrowed), known=known))
+            else:
+                current.append(replace(one, known=known))
+        return current, outcomes
+
+    async def _take_from_others(self, narrowed: Sequence[_Draft], heads: Mapping[str, int]) -> None:
+        """Versions that take no traffic get new content later, but lose readers now."""
+        serving = {index.name for index in self.indexes.serving()}
+        for one in narrowed:
+            for index in self.indexes.retained():
+                if index.name not in serving:
+                    await index.take(*one.key)
+            await self.catalog.require(one.key[0], heads[one.key[0]])
+
+    async def _spread(self, tenant: str, document: str, before: int, sequence: int) -> int:
+        """Take a change of access or a deletion to every open index version; how many chunks went."""
+        gone = 0
+        for index in self.indexes.retained():
+            gone = max(gone, await index.take(tenant, document))
+            await index.mark(tenant, before, sequence)
+        await self.catalog.require(tenant, sequence)
+        return gone
+
+    async def _undo(self, tenant: str, document: str, ingestion: str) -> Outcome:
+        try:
+            known = await self._known(tenant, document)
+            history = await self.catalog.history(tenant, document)
+            return await self._restore(known, _before(document, history, ingestion))
+        except (CannotRevert, DocumentMissing) as error:
+            return refused(tenant, document, error)
+
+    async def _restore(self, known: Document, chosen: Version) -> Outcome:
+        """Earlier content is a new change, with the access of now."""
+        tenant, version = known.access.tenant, chosen.document.version
+        content = await self.catalog.content(tenant, known.id, version, PARSER)
+        raw = await self.catalog.original(tenant, known.id, version)
+        if content is None or raw is None:
+            raise CannotRevert(f"version {version!r} of {known.id!r} is not kept any more")
+        document = replace(chosen.document, access=known.access, origin=known.origin)
+        accepted = {tenant: known.sequence}
+        (outcome,) = await self._publish([_Draft(document, content, raw, known)], "", accepted)
+        return outcome
+
+    async def _known(self, tenant: str, document: str) -> Document:
+        known = await self.catalog.get(tenant, document)
+        if known is None:
+            raise _missing(document)
+        return known
+
+    async def _unfinished(self, tenant: str, document: str, erased: bool) -> int | None:
+        """The change that deleted a document already, where that has to go on; None while it is there."""
+        if await self.catalog.get(tenant, document) is not None:
+            return None
+        tombstone = await self.catalog.tombstone(tenant, document)
+        marks = (await self.catalog.sequences()).get(tenant)
+        if tombstone is None or marks is None or not (erased or tombstone.sequence > marks.required):
+            raise _missing(document)
+        return tombstone.sequence
+
+
+def _missing(document: str) -> DocumentMissing:
+    return DocumentMissing(f"there is no document {document!r}")
+
+
+def refused(tenant: str, document: str, error: RetrievalError) -> Outcome:
+    """The outcome of a document that was not taken in."""
+    code = next((code for kind, code in _CODES if isinstance(error, kind)), "document_refused")
+    return Outcome(tenant, document, "refused", reason=str(error), code=code)
+
+
+def _before(document: str, history: Sequence[Version], ingestion: str) -> Version:
+    """The content that an ingestion replaced; CannotRevert when it replaced none, or was itself replaced."""
+    if history[0].ingestion != ingestion:
+        raise CannotRevert(f"{document!r} was changed again since: revert it by itself if that is meant")
+    earlier = next((one for one in history if one.ingestion != ingestion), None)
+    if earlier is None:
+        raise CannotRevert(f"{document!r} was new in this ingestion: delete it if it should go")
+    return earlier
+
+
+def _taken(draft: _Draft, chunks: int, sequence: int) -> Outcome:
+    tenant, document = draft.key
+    status: Status = "added" if draft.known is None else "updated"
+    return Outcome(tenant, document, status, chunks, version=draft.document.version, sequence=sequence)
+
+
+def _document(new: NewDocument, version: str, parsed: Parsed) -> Document:
+    """What was given comes first, then what the document says of itself.
+
+    Access and what a document supersedes are only ever given, as either takes documents from their readers.
+    """
+    own = parsed.metadata
+    return Document(
+        id=new.id,
+        version=version,
+        title=new.title or parsed.title or PurePath(new.id).stem or new.id,
+        source=new.source or quote(new.id, safe="/"),
+        category=new.category or own.get("category"),
+        updated=new.updated or _day(own.get("updated")),
+        supersedes=new.supersedes,
+        access=new.access,
+        origin=new.origin,
+        expires=new.expires,
+        name=new.name,
+        given=given_digest(new),
+    )
+
+
+def _day(text: str | None) -> date | None:
+    try:
+        return date.fromisoformat(text[:10]) if text else None
+    except ValueError:
+        return None
+
+
+def _require_origin(new: NewDocument, known: Document | None) -> None:
+    if known is not None and known.origin != new.origin:
+        raise _conflict(new.id, known.origin)
+
+
+def _conflict(document: str, origin: str) -> OriginConflict:
+    return OriginConflict(
+        f"{document!r} came from another source, {origin!r}, which alone may change it: give it another id "
+        "(a folder can have a `prefix:`), or name the same origin if it is the same source at another place"
+    )
+
+
+def _narrowed(known: Access, wanted: Access) -> Access:
+    return Access(known.tenant, known.allow & wanted.allow, known.deny | wanted.deny)
+
+
+def _narrows(draft: _Draft) -> bool:
+    """Whether somebody may lose access by it."""
+    known, wanted = draft.known, draft.document.access
+    return known is not None and not (known.access.allow <= wanted.allow and known.access.deny >= wanted.deny)
+
+
+def _by_key(made: Iterable[Prepared]) -> Iterator[tuple[Key, Prepared]]:
+    return (((one.document.access.tenant, one.document.id), one) for one in made)
+
+
+def _last(found: Sequence[Document]) -> Key | None:
+    return (found[-1].access.tenant, found[-1].id) if found else None
+
+
+def _without_repeats(new: Iterable[NewDocument]) -> Iterator[list[NewDocument]]:
+    """Stretches in which no document occurs twice, so that the later one finds the earlier one taken in."""
+    batch: dict[Key, NewDocument] = {}
+    for one in new:
+        key = one.access.tenant, one.id
+        if key in batch:
+            yield list(batch.values())
+            batch = {}
+        batch[key] = one
+    if batch:
+        yield list(batch.values())

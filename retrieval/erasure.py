@@ -1,0 +1,181 @@
+"""Erasure: a document's bytes leave every store that ever held them, and a signed receipt says how that is known.
+
+Deleting takes a document from its readers; an engine and a database keep the bytes until they are made to let go. What
+may hold any joins in as an `Erasable`. Words that the document alone had are the needles of the byte scan.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+from uuid import uuid4
+
+from retrieval.catalog import Catalog
+from retrieval.documents import Documents
+from retrieval.errors import ErasureIncomplete, StoreError, StoreLocked
+from retrieval.ingest.blocks import PARSER
+from retrieval.ingestions import Ingestions
+from retrieval.live import LiveIndex
+from retrieval.opening import Place, dormant, open_store
+from retrieval.receipt import Erased, Receipt, SignedReceipt, Signer
+from retrieval.residue import scan
+from retrieval.store import ChunkStore
+
+_NEEDLE, _NEEDLES = 24, 48
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is erased: by now deleted for every reader. `needles` are words that nothing else holds."""
+
+    tenant: str
+    document: str
+    needles: tuple[str, ...]
+
+    def encoded(self) -> list[bytes]:
+        """As they would stand in a file."""
+        return [needle.encode() for needle in self.needles]
+
+
+class Erasable(Protocol):
+    """A store that may hold bytes of a document."""
+
+    async def erase(self, subject: Subject) -> Erased:
+        """Make it let go of them and look whether it did; StoreError or CatalogError when it cannot."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogErasure:
+    """The catalog's own file, its log, and documents that still wait to be taken in."""
+
+    catalog: Catalog
+    until: Callable[[], datetime]
+
+    async def erase(self, subject: Subject) -> Erased:
+        """Rewrite the database."""
+        await Ingestions(self.catalog).forget(subject.tenant, subject.document)
+        done = await self.catalog.scrub()
+        file = self.catalog.place
+        if file is None:
+            return Erased("catalog", done, None, 0, self.until())
+        names = (file.name, f"{file.name}-wal", f"{file.name}-shm")
+        files = [path for name in names if (path := file.with_name(name)).exists()]
+        residue = scan(files, subject.encoded())
+        return Erased("catalog", done, residue.scanned, residue.found, self.until())
+
+
+@dataclass(frozen=True, slots=True)
+class IndexErasure:
+    """An index version that is open here."""
+
+    index: LiveIndex
+    until: Callable[[], datetime]
+
+    async def erase(self, subject: Subject) -> Erased:
+        """Drop its chunks if any are left, and rewrite its files."""
+        await self.index.take(subject.tenant, subject.document)
+        done = await self.index.rewrite()
+        return await _looked_through(self.index.name, self.index.store, done, subject, self.until())
+
+
+@dataclass(frozen=True, slots=True)
+class DormantErasure:
+    """An index version that exists and is not open here: opened for the erasure alone."""
+
+    name: str
+    where: str
+    dimensions: int
+    place: Place
+    catalog: Catalog
+    until: Callable[[], datetime]
+
+    async def erase(self, subject: Subject) -> Erased:
+        """The same, refused while another process builds it."""
+        store = await open_store(self.name, self.dimensions, self.place, self.where)
+        try:
+            await store.delete(subject.tenant, subject.document)
+            await store.flush()
+            await self.catalog.hold(self.name, {(subject.tenant, subject.document): None})
+            done = await store.rewrite()
+            return await _looked_through(self.name, store, done, subject, self.until())
+        finally:
+            await store.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Eraser:
+    """`others` are stores outside this package that may hold something too, caches for instance.
+
+    `retention` is after how long backups and logs that nobody here can scan have let go.
+    """
+
+    documents: Documents
+    place: Place
+    signer: Signer
+    now: Callable[[], datetime]
+    retention: timedelta = timedelta(days=30)
+    others: Sequence[Erasable] = field(default=())
+
+    async def erase(self, tenant: str, document: str) -> SignedReceipt:
+        """Take it from its readers, then from every store; may be repeated until nothing is left.
+
+        Errors: DocumentMissing for what never was, ErasureIncomplete when a store holds on to something.
+        """
+        requested = self.now()
+        words = await self._words(tenant, document)
+        deleted = await self.documents.delete(tenant, document, erased=True)
+        subject = Subject(tenant, document, tuple(await self.documents.catalog.unmentioned([document, *words])))
+        stores = [await _erased(one, subject) for one in await self._erasables()]
+        receipt = Receipt(
+            f"era_{uuid4().hex}", tenant, document, deleted.sequence, requested, self.now(), tuple(stores)
+        )
+        return self.signer.sign(receipt)
+
+    async def _erasables(self) -> list[Erasable]:
+        catalog, indexes = self.documents.catalog, self.documents.indexes.retained()
+        asleep = await dormant(self.place, catalog, [index.name for index in indexes])
+        return [
+            *(IndexErasure(index, self._until) for index in indexes),
+            *(DormantErasure(*one, self.place, catalog, self._until) for one in asleep),
+            *self.others,
+            CatalogErasure(catalog, self._until),
+        ]
+
+    async def _words(self, tenant: str, document: str) -> list[str]:
+        """Samples of all that is kept of it: of every version's text, titles and addresses."""
+        catalog, found = self.documents.catalog, []
+        for version in await catalog.history(tenant, document):
+            one = version.document
+            found += [one.title, one.source]
+            found += _samples(await catalog.text(tenant, document, one.version, PARSER) or "")
+        return sorted({word for word in found if word})
+
+    def _until(self) -> datetime:
+        return self.now() + self.retention
+
+
+async def _erased(erasable: Erasable, subject: Subject) -> Erased:
+    """One store after another: what is said of a later one is true however long the earlier ones took."""
+    repeat = "nobody can read the document any more; repeat the erasure"
+    try:
+        done = await erasable.erase(subject)
+    except StoreLocked as error:
+        raise ErasureIncomplete(f"{error}; {repeat} when that is done") from error
+    except StoreError as error:
+        raise ErasureIncomplete(f"{error}; {repeat} when it answers") from error
+    if done.found:
+        raise ErasureIncomplete(f"{done.store!r} still holds {done.found} of its words after {done.done}; {repeat}")
+    return done
+
+
+async def _looked_through(name: str, store: ChunkStore, done: str, subject: Subject, until: datetime) -> Erased:
+    residue = await store.residue(subject.encoded())
+    return Erased(name, done, residue.scanned, residue.found, None if residue.scanned is not None else until)
+
+
+def _samples(text: str) -> list[str]:
+    """Stretches from all over a text, each within one line, so that they stand in a file as they are."""
+    lines = [line for raw in text.splitlines() if len(line := raw.strip()) >= _NEEDLE]
+    step = max(1, len(lines) // _NEEDLES)
+    return [line[:_NEEDLE] for line in lines[::step]]

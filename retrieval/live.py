@@ -1,0 +1,327 @@
+"""An open index version: it follows the catalog, document by document, and never decides anything by itself.
+
+New chunks are durable before the catalog names their version, old ones go after. What is being written is noted first,
+so that whatever a crash leaves behind is found and mended by the next `follow`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+import msgspec
+
+from retrieval.catalog import BEGUN, Catalog, Content, Document, Holding
+from retrieval.embed import Embedder, open_embedder
+from retrieval.errors import RecipeError, StoreError
+from retrieval.index import IndexManifest, IndexRecipe
+from retrieval.ingest.blocks import PARSER
+from retrieval.ingest.chunk import CHUNKER
+from retrieval.ingest.prepared import Parser, Prepared, content_digest, described_digest, prepare
+from retrieval.search import Finder
+from retrieval.sparse import Bm25Encoder
+from retrieval.store import ChunkStore
+
+Progress: TypeAlias = Callable[[int, int, str], None]
+Key: TypeAlias = tuple[str, str]
+_BATCH_CHARACTERS, _BATCH_DOCUMENTS = 48_000, 128
+
+
+def silent(_done: int, _total: int, _what: str) -> None:
+    """For those who want no progress."""
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """What bringing an index up to date took: documents looked at, and chunks embedded for them."""
+
+    documents: int = 0
+    embedded: int = 0
+
+
+@dataclass(slots=True)
+class LiveIndex:
+    """One index version, its store and the catalog that it follows. `parser` reads originals under a new parser.
+
+    The embedder is opened when first needed: what changes no content loads no model.
+    """
+
+    recipe: IndexRecipe
+    store: ChunkStore
+    catalog: Catalog
+    parser: Parser | None = None
+    embedded: int = 0
+    _embedder: Embedder | None = None
+    _sparse: Bm25Encoder = field(init=False)
+    _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _following: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def __post_init__(self) -> None:
+        require_built_in(self.recipe)
+        self._sparse = Bm25Encoder(self.recipe.bm25)
+
+    @property
+    def name(self) -> str:
+        """The index version's name."""
+        return self.recipe.name
+
+    @property
+    def embedder(self) -> Embedder:
+        """The recipe's embedder, opened by whoever needs it first."""
+        if self._embedder is None:
+            self._embedder = open_embedder(self.recipe.embedder)
+        return self._embedder
+
+    def finder(self) -> Finder:
+        """Finding under this version."""
+        return Finder(self.recipe, self.embedder, self.store, self.catalog)
+
+    async def close(self) -> None:
+        """Let the store and the model go."""
+        if self._embedder is not None:
+            self._embedder.close()
+        await self.store.close()
+
+    async def prepare(self, documents: Sequence[tuple[Document, Content]]) -> list[Prepared]:
+        """Cut and embed, off the event loop and under no lock."""
+        if not documents:
+            return []
+        made = await asyncio.to_thread(prepare, documents, self.recipe, self.embedder)
+        self.embedded += sum(len(one.chunks) for one in made)
+        return made
+
+    async def lacks(self, document: Document) -> bool:
+        """Whether its chunks have to be made: the version or what is embedded with it is another than it holds."""
+        held = await self.catalog.holding(self.name, document.access.tenant, document.id)
+        return held is None or held.digest != content_digest(document, self.recipe)
+
+    async def stage(self, prepared: Sequence[Prepared], documents: Mapping[Key, Document]) -> None:
+        """Make new chunks durable beside the old ones; nobody is shown them until the catalog names their version."""
+        if not prepared:
+            return
+        points = [point for one in prepared for point in one.points(documents[_key(one.document)], self._sparse)]
+        async with self._writing:
+            await self._begin(_key(one.document) for one in prepared)
+            await self.store.upsert(points)
+            await self.store.flush()
+
+    async def settle(self, prepared: Sequence[Prepared], documents: Sequence[Document]) -> None:
+        """After the catalog named the versions: drop the chunks of others, carry the access, note what is held."""
+        made = {_key(one.document): one for one in prepared}
+        async with self._writing:
+            holdings = {_key(one): await self._settled(one, made.get(_key(one))) for one in documents}
+            await self.store.flush()
+            await self.catalog.hold(self.name, holdings)
+
+    async def take(self, tenant: str, document: str) -> int:
+        """Apply what the catalog says of a document's access and existence, without embedding; chunks that went."""
+        async with self._writing:
+            known = await self.catalog.get(tenant, document)
+            held = await self.catalog.holding(self.name, tenant, document)
+            if known is not None:
+                await self._describe(known, held)
+                return 0
+            return await self._drop(tenant, document)
+
+    async def mark(self, tenant: str, before: int, sequence: int) -> None:
+        """Note that changes up to `sequence` are in, if all up to `before` were."""
+        if (await self.catalog.marks(self.name)).get(tenant, 0) >= before:
+            await self.catalog.mark(self.name, tenant, sequence)
+
+    async def behind(self) -> bool:
+        """Whether the catalog has changes that this version has not."""
+        marks, heads = await self.catalog.marks(self.name), await self.catalog.sequences()
+        return any(marks.get(tenant, 0) < head.value for tenant, head in heads.items())
+
+    async def follow(self, progress: Progress = silent) -> Followed:
+        """Bring every tenant up to the catalog's head; safe to repeat, and to repeat after a crash."""
+        async with self._following:
+            started = self.embedded
+            documents = await self._mend()
+            while work := await self._pending():
+                total = documents + sum(len(changed) for changed in work.values())
+                for tenant, changed in work.items():
+                    async for batch in self._batches(tenant, changed):
+                        progress(documents, total, batch.last)
+                        await self._follow(batch)
+                        documents += len(batch.names)
+            return Followed(documents, self.embedded - started)
+
+    async def rewrite(self) -> str:
+        """Drop deleted bytes from the store's files; writes wait, reads go on."""
+        async with self._writing:
+            return await self.store.rewrite()
+
+    async def seal(self, place: str) -> IndexManifest:
+        """Note that a build is complete; the content goes on following the catalog."""
+        held = (await self.catalog.held(self.name)).values()
+        chunks = sum(one.chunks for one in held)
+        manifest = IndexManifest(
+            name=self.name,
+            recipe=self.recipe,
+            documents=len(held),
+            chunks=chunks,
+            measured_avg_len=round(sum(one.tokens for one in held) / max(1, chunks), 1),
+            watermark=await self.catalog.marks(self.name),
+            sealed=datetime.now(UTC),
+        )
+        await self.catalog.seal(manifest, place)
+        return manifest
+
+    async def require_whole(self) -> None:
+        """StoreError when the store does not hold what the catalog noted."""
+        noted = sum(one.chunks for one in (await self.catalog.held(self.name)).values())
+        found = await self.store.count()
+        if found != noted:
+            raise StoreError(
+                f"index {self.name!r} holds {found} chunks, the catalog noted {noted}: drop it and build it again "
+                f"(`twinpin index drop {self.name}`, `twinpin index build {self.name}`)"
+            )
+
+    async def _pending(self) -> dict[str, list[tuple[str, int]]]:
+        """The documents that changed since this version's marks, each with its last change, by tenant."""
+        marks = await self.catalog.marks(self.name)
+        behind = [one for one, head in (await self.catalog.sequences()).items() if marks.get(one, 0) < head.value]
+        found = {tenant: await self.catalog.latest_changes(tenant, marks.get(tenant, 0)) for tenant in behind}
+        return {tenant: changed for tenant, changed in found.items() if changed}
+
+    async def _mend(self) -> int:
+        """Bring documents whose writing was cut off to what the catalog says of them."""
+        if await self.store.count() == 0 and await self.catalog.held(self.name):
+            await self.catalog.forget_index(self.name)
+        held = await self.catalog.held(self.name)
+        unsettled = sorted(key for key, one in held.items() if not one.described)
+        for tenant, document in unsettled:
+            known = await self.catalog.get(tenant, document)
+            async with self._writing:
+                await self.store.delete(tenant, document, keep=known.version if known else None)
+            async for batch in self._batches(tenant, [(document, 0)]):
+                await self._follow(batch)
+        return len(unsettled)
+
+    async def _batches(self, tenant: str, changed: Sequence[tuple[str, int]]) -> AsyncIterator["_Batch"]:
+        """Gather changed documents, with the text of those that lack chunks, until there is enough to embed at once."""
+        batch = _Batch(tenant)
+        for name, sequence in changed:
+            known = await self.catalog.get(tenant, name)
+            lacking = known is not None and await self.lacks(known)
+            batch.add(name, sequence, (known, await self._content(known)) if known and lacking else None)
+            if batch.full:
+                yield batch
+                batch = _Batch(tenant)
+        if batch.names:
+            yield batch
+
+    async def _follow(self, batch: "_Batch") -> None:
+        """Embed under no lock; then, with nobody else writing, take in what is still as it was."""
+        prepared = await self.prepare(batch.lacking)
+        async with self.catalog.writing([batch.tenant]):
+            known = {name: await self.catalog.get(batch.tenant, name) for name in batch.names}
+            for name in (name for name, one in known.items() if one is None):
+                async with self._writing:
+                    await self._drop(batch.tenant, name)
+            await self._catch_up([one for one in known.values() if one is not None], prepared)
+            await self.catalog.mark(self.name, batch.tenant, batch.sequence)
+
+    async def _catch_up(self, known: Sequence[Document], prepared: Sequence[Prepared]) -> None:
+        """Documents as the catalog has them now; a content that came meanwhile is a later change, with its own turn."""
+        digests = {_key(one): content_digest(one, self.recipe) for one in known}
+        made = [one for one in prepared if digests.get(_key(one.document)) == one.digest]
+        fresh = {_key(one.document) for one in made}
+        current = [one for one in known if _key(one) in fresh or not await self.lacks(one)]
+        await self.stage(made, {_key(one): one for one in current})
+        await self.settle(made, current)
+
+    async def _content(self, document: Document) -> Content:
+        """The stored text under this recipe's parser, made from the original where it is not there yet."""
+        tenant = document.access.tenant
+        held = await self.catalog.content(tenant, document.id, document.version, self.recipe.parser)
+        if held is not None:
+            return held
+        raw = await self.catalog.original(tenant, document.id, document.version)
+        if raw is None or self.parser is None:
+            raise RecipeError(f"{document.id!r} has no text under the parser {self.recipe.parser!r}: put it again")
+        parsed = await asyncio.to_thread(self.parser.parse, document.name, raw)
+        made = Content(self.recipe.parser, parsed.text, msgspec.json.encode(parsed.blocks))
+        await self.catalog.store_content(tenant, document.id, document.version, made)
+        return made
+
+    async def _begin(self, keys: Iterable[Key]) -> None:
+        held = {key: await self.catalog.holding(self.name, *key) for key in keys}
+        await self.catalog.hold(self.name, {key: replace(one or BEGUN, described="") for key, one in held.items()})
+
+    async def _settled(self, document: Document, made: Prepared | None) -> Holding:
+        """Chunks that were just made carry their document's access; others are told it."""
+        tenant = document.access.tenant
+        held = await self.catalog.holding(self.name, tenant, document.id) or BEGUN
+        if made is None:
+            await self.store.describe(document.id, document.access, document.category, document.updated)
+            return replace(held, described=described_digest(document))
+        if held.digest:
+            await self.store.delete(tenant, document.id, keep=document.version)
+        return made.holding(document, self._sparse)
+
+    async def _describe(self, known: Document, held: Holding | None) -> None:
+        await self.store.describe(known.id, known.access, known.category, known.updated)
+        await self.store.flush()
+        if held is not None and held.described:
+            described = replace(held, described=described_digest(known))
+            await self.catalog.hold(self.name, {_key(known): described})
+
+    async def _drop(self, tenant: str, document: str) -> int:
+        """Deletion is counted and proved by a probe."""
+        gone = await self.store.delete(tenant, document)
+        await self.store.flush()
+        if await self.store.holds(tenant, document):
+            raise StoreError(f"index {self.name!r} still holds chunks of a deleted document")
+        await self.catalog.hold(self.name, {(tenant, document): None})
+        return gone
+
+
+@asynccontextmanager
+async def closing(index: LiveIndex) -> AsyncIterator[LiveIndex]:
+    """Use an index version and close it."""
+    try:
+        yield index
+    finally:
+        await index.close()
+
+
+def require_built_in(recipe: IndexRecipe) -> None:
+    """A recipe is not built with another parser or chunker than the one it names."""
+    for part, named, built_in in (("parser", recipe.parser, PARSER), ("chunker", recipe.chunker.name, CHUNKER)):
+        if named != built_in:
+            raise RecipeError(f"index {recipe.name!r} wants the {part} {named!r}, and this release has {built_in!r}")
+    if recipe.reranker is not None:
+        raise RecipeError(f"index {recipe.name!r} pins the reranker {recipe.reranker.package!r}: this release has none")
+
+
+def _key(document: Document) -> Key:
+    return document.access.tenant, document.id
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Changed documents of one tenant up to change `sequence`; `lacking` are those whose chunks are to be made."""
+
+    tenant: str
+    names: list[str] = field(default_factory=list)
+    lacking: list[tuple[Document, Content]] = field(default_factory=list)
+    sequence: int = 0
+
+    @property
+    def last(self) -> str:
+        return self.names[-1]
+
+    @property
+    def full(self) -> bool:
+        characters = sum(len(content.text) for _, content in self.lacking)
+        return characters >= _BATCH_CHARACTERS or len(self.names) >= _BATCH_DOCUMENTS
+
+    def add(self, name: str, sequence: int, lacking: tuple[Document, Content] | None) -> None:
+        self.names.append(name)
+        self.sequence = max(self.sequence, sequence)
+        if lacking is not None:
+            self.lacking.append(lacking)

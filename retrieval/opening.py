@@ -1,0 +1,98 @@
+"""Where index versions are kept, and how one is opened, closed and removed."""
+
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from retrieval.catalog import Catalog
+from retrieval.edge_store import EdgeStore
+from retrieval.errors import IndexNotSealed, RecipeError
+from retrieval.index import IndexRecipe
+from retrieval.ingest.prepared import Parser
+from retrieval.live import LiveIndex
+from retrieval.qdrant_store import QdrantStore
+from retrieval.store import ChunkStore
+
+EMBEDDED = "embedded"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Folders below `directory`, one for each version; with `server` set, new ones are collections there instead."""
+
+    directory: Path
+    server: str | None = None
+    api_key: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What a seal says of where the version is."""
+        return self.server or EMBEDDED
+
+    def folder(self, index: str) -> Path:
+        """Where an embedded version is."""
+        return self.directory / index
+
+    def where(self, index: str, sealed: str | None) -> str:
+        """Where a version is, or is to be made: its seal decides, then a folder that is there."""
+        return sealed or (EMBEDDED if self.folder(index).exists() else self.name)
+
+
+async def open_store(index: str, dimensions: int, place: Place, where: str) -> ChunkStore:
+    """Open or create the store of an index version."""
+    if where == EMBEDDED:
+        return EdgeStore.open(place.folder(index), dimensions)
+    return await QdrantStore.open(where, index, dimensions, place.api_key)
+
+
+async def open_live(
+    recipe: IndexRecipe, place: Place, catalog: Catalog, *, create: bool = False, parser: Parser | None = None
+) -> LiveIndex:
+    """Open an index version; one whose build never finished only where it may be created."""
+    sealed = await sealed_place(recipe, catalog)
+    if sealed is None and not create:
+        raise IndexNotSealed(f"index {recipe.name!r} is not built: run `twinpin index build {recipe.name}` first")
+    where = place.where(recipe.name, sealed)
+    store = await open_store(recipe.name, recipe.embedder.dimensions, place, where)
+    try:
+        return LiveIndex(recipe, store, catalog, parser)
+    except RecipeError:
+        await store.close()
+        raise
+
+
+async def sealed_place(recipe: IndexRecipe, catalog: Catalog) -> str | None:
+    """Where a finished build of exactly this recipe is; RecipeError when another recipe made it."""
+    for one in await catalog.seals():
+        if one.manifest.name == recipe.name:
+            if one.manifest.recipe != recipe:
+                raise RecipeError(f"index {recipe.name!r} was built by another recipe: drop it and build it again")
+            return one.place
+    return None
+
+
+async def drop_index(name: str, place: Place, catalog: Catalog) -> None:
+    """Remove an index version and all notes of it; StoreLocked while a process has it open."""
+    sealed = next((one for one in await catalog.seals() if one.manifest.name == name), None)
+    where = place.where(name, sealed.place if sealed else None)
+    if where == EMBEDDED:
+        if place.folder(name).exists():
+            store = EdgeStore.open(place.folder(name), sealed.manifest.recipe.embedder.dimensions if sealed else 1)
+            await store.close()
+            shutil.rmtree(place.folder(name))
+    else:
+        dimensions = sealed.manifest.recipe.embedder.dimensions if sealed else 1
+        await (await QdrantStore.open(where, name, dimensions, place.api_key)).drop()
+    await catalog.forget_index(name)
+
+
+async def dormant(place: Place, catalog: Catalog, open_here: Iterable[str]) -> list[tuple[str, str, int]]:
+    """Versions that exist and are not open here: name, where, dimensions (1 for an embedded build without a seal)."""
+    sealed = {one.manifest.name: one for one in await catalog.seals()}
+    found = {name: (one.place, one.manifest.recipe.embedder.dimensions) for name, one in sealed.items()}
+    if place.directory.is_dir():
+        for folder in place.directory.iterdir():
+            if (folder / "shard").exists():
+                found.setdefault(folder.name, (EMBEDDED, 1))
+    return [(name, *one) for name, one in sorted(found.items()) if name not in set(open_here)]

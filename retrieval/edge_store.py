@@ -20,7 +20,7 @@ from retrieval.errors import StoreError
 from retrieval.fusion import ChunkId, Legs
 from retrieval.residue import Residue, scan
 from retrieval.shard import DENSE, SPARSE, engine
-from retrieval.store import ChunkPoint, Fetched, HybridQuery, Narrowing, SparseVector, require_finite, screen
+from retrieval.store import ChunkPoint, Fetched, HybridQuery, Narrowing, SparseVector, ranked, require_finite, screen
 
 Condition: TypeAlias = (
     qe.FieldCondition
@@ -143,7 +143,7 @@ class EdgeStore:
 
     def _query(self, *requests: qe.QueryRequest) -> list[list[tuple[ChunkId, float]]]:
         answers = engine(lambda: self._shard.query_batch(qe.QueryBatchRequest(list(requests))))
-        return [[(cast("int", hit.id), hit.score) for hit in hits] for hits in answers]
+        return [ranked((cast("int", hit.id), hit.score) for hit in hits) for hits in answers]
 
 
 def _scan(directory: Path, needles: Sequence[bytes]) -> Residue:

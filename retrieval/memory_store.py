@@ -10,7 +10,7 @@ from retrieval.acl import Access, AccessFilter
 from retrieval.errors import StoreError
 from retrieval.fusion import ChunkId, Legs
 from retrieval.residue import Residue
-from retrieval.store import ChunkHit, ChunkPoint, Fetched, HybridQuery, Narrowing, require_finite, screen
+from retrieval.store import ChunkHit, ChunkPoint, Fetched, HybridQuery, Narrowing, ranked, require_finite, screen
 
 
 class MemoryStore:
@@ -115,4 +115,4 @@ def _cosine(left: list[float], right: list[float]) -> float:
 
 
 def _best(scored: Iterable[tuple[ChunkId, float]], limit: int) -> list[tuple[ChunkId, float]]:
-    return sorted(scored, key=lambda pair: (-pair[1], pair[0]))[:limit]
+    return ranked(scored)[:limit]

@@ -2,15 +2,18 @@
 
 from collections.abc import Mapping
 from datetime import date
-from typing import Any
+from typing import Any, TypeAlias
 
 from retrieval.acl import Access
+from retrieval.errors import StoreError
 from retrieval.fusion import ChunkId
 from retrieval.store import ChunkHit, ChunkPoint, ChunkRef
 
 TENANT, ALLOW, DENY, DOCUMENT, VERSION = "tenant", "allow", "deny", "document", "version"
-CATEGORY, UPDATED = "category", "updated"
+CATEGORY, UPDATED, START = "category", "updated", "start"
 KEYWORDS = (ALLOW, DENY, DOCUMENT, VERSION, CATEGORY)
+PLACE = (TENANT, DOCUMENT, VERSION, START)
+Place: TypeAlias = tuple[str, str, str, int]
 
 
 def description(access: Access, category: str | None, updated: date | None) -> dict[str, Any]:
@@ -26,7 +29,7 @@ def point_payload(point: ChunkPoint) -> dict[str, Any]:
         **description(point.access, point.category, point.updated),
         DOCUMENT: ref.document,
         VERSION: ref.version,
-        "start": ref.start,
+        START: ref.start,
         "end": ref.end,
         "heading": list(ref.heading),
         "page": ref.page,
@@ -34,17 +37,29 @@ def point_payload(point: ChunkPoint) -> dict[str, Any]:
 
 
 def hit(chunk: ChunkId, payload: Mapping[str, Any] | None) -> ChunkHit:
-    """Read a chunk back; a missing field is a KeyError, because nothing else ever writes points."""
+    """Read a chunk back; StoreError when it is not as `point_payload` writes it, as nothing else may write points."""
+    try:
+        return _hit(chunk, payload or {})
+    except (KeyError, TypeError) as error:
+        raise StoreError(f"chunk {chunk} of the index was not written by this release: build the index anew") from error
+
+
+def place(payload: Mapping[str, Any] | None) -> Place:
+    """Where a chunk belongs among the others."""
     held = payload or {}
-    place = ChunkRef(
+    return held[TENANT], held[DOCUMENT], held[VERSION], held[START]
+
+
+def _hit(chunk: ChunkId, held: Mapping[str, Any]) -> ChunkHit:
+    at = ChunkRef(
         document=held[DOCUMENT],
         version=held[VERSION],
-        start=held["start"],
+        start=held[START],
         end=held["end"],
         heading=tuple(held["heading"]),
         page=held["page"],
     )
-    return ChunkHit(chunk, place, Access(held[TENANT], frozenset(held[ALLOW]), frozenset(held[DENY])))
+    return ChunkHit(chunk, at, Access(held[TENANT], frozenset(held[ALLOW]), frozenset(held[DENY])))
 
 
 def instant(day: date | None) -> str | None:

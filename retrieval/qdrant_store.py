@@ -14,7 +14,7 @@ from retrieval.acl import Access, AccessFilter
 from retrieval.errors import StoreError
 from retrieval.fusion import ChunkId, Legs
 from retrieval.residue import Residue
-from retrieval.store import ChunkPoint, Fetched, HybridQuery, Narrowing, require_finite, screen
+from retrieval.store import ChunkPoint, Fetched, HybridQuery, Narrowing, ranked, require_finite, screen
 
 _DENSE, _SPARSE = "dense", "bm25"
 
@@ -126,7 +126,7 @@ class QdrantStore:
     async def _query(self, *requests: models.QueryRequest) -> list[list[tuple[ChunkId, float]]]:
         with _mapped():
             answers = await self._client.query_batch_points(self._collection, list(requests))
-        return [[(int(hit.id), hit.score) for hit in answer.points] for answer in answers]
+        return [ranked((int(hit.id), hit.score) for hit in answer.points) for answer in answers]
 
 
 @contextmanager

@@ -4,21 +4,23 @@ import asyncio
 import fcntl
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, TypeAlias, TypeVar, cast
 
 import qdrant_edge as qe
 
 from retrieval import payload
 from retrieval.errors import StoreError, StoreLocked
+from retrieval.fusion import ChunkId
 
 DENSE, SPARSE = "dense", "bm25"
 # A shard is made as a draft, and has taken its place under its own name. One that replaces another waits as `next` once
 # it is whole, while the other steps aside to `past`: whenever this dies, `open_shard` finds a whole one.
 _SHARD, _DRAFT, _NEXT, _PAST = "shard", "shard.draft", "shard.next", "shard.past"
-_BATCH = 256
+_BATCH, _PAGE = 256, 2_000
+_Placed: TypeAlias = tuple[payload.Place, ChunkId]
 Answer = TypeVar("Answer")
 
 
@@ -54,13 +56,16 @@ def open_shard(directory: Path, dimensions: int) -> qe.EdgeShard:
 
 
 async def copy(shard: qe.EdgeShard, directory: Path, dimensions: int) -> None:
-    """Write every live point into a new shard, in batches between which others have their turn."""
+    """Write every live point into a new shard, in batches between which others have their turn.
+
+    Neighbours in a document become neighbours on disk: in the order of their ids, a search takes nearly twice as long.
+    """
     draft = engine(lambda: _draft(directory, dimensions))
     try:
-        following = engine(lambda: _copy_batch(shard, draft, None))
-        while following is not None:
+        order = await _order(shard)
+        for start in range(0, len(order), _BATCH):
+            engine(partial(_copy_batch, shard, draft, order[start : start + _BATCH]))
             await asyncio.sleep(0)
-            following = engine(partial(_copy_batch, shard, draft, following))
         engine(draft.flush)
         _require_whole(_held(shard), _held(draft))
     finally:
@@ -136,13 +141,27 @@ def _draft(directory: Path, dimensions: int) -> qe.EdgeShard:
     return shard
 
 
-def _copy_batch(shard: qe.EdgeShard, draft: qe.EdgeShard, offset: "qe.PointId | None") -> "qe.PointId | None":
-    request = qe.ScrollRequest(offset=offset, limit=_BATCH, with_payload=True, with_vector=True)
+async def _order(shard: qe.EdgeShard) -> list[ChunkId]:
+    """All points, by tenant, document, version and place in it."""
+    found, following = engine(partial(_page, shard, None))
+    while following is not None:
+        await asyncio.sleep(0)
+        page, following = engine(partial(_page, shard, following))
+        found += page
+    return [chunk for _, chunk in sorted(found)]
+
+
+def _page(shard: qe.EdgeShard, offset: ChunkId | None) -> tuple[list[_Placed], ChunkId | None]:
+    request = qe.ScrollRequest(offset=offset, limit=_PAGE, with_payload=list(payload.PLACE))
     records, following = shard.scroll(request)
-    points = [qe.Point(record.id, record.vector or {}, record.payload) for record in records]
-    if points:
-        draft.update(qe.UpdateOperation.upsert_points(points))
-    return following
+    placed = [(payload.place(record.payload), cast("ChunkId", record.id)) for record in records]
+    return placed, cast("ChunkId | None", following)
+
+
+def _copy_batch(shard: qe.EdgeShard, draft: qe.EdgeShard, chosen: Sequence[ChunkId]) -> None:
+    held = {record.id: record for record in shard.retrieve(list(chosen), with_payload=True, with_vector=True)}
+    points = [qe.Point(chunk, held[chunk].vector or {}, held[chunk].payload) for chunk in chosen]
+    draft.update(qe.UpdateOperation.upsert_points(points))
 
 
 def _held(shard: qe.EdgeShard) -> int:

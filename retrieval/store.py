@@ -159,6 +159,11 @@ def screen(hits: Iterable[ChunkHit], access: AccessFilter) -> Fetched:
     return Fetched(permitted, len(held) - len(permitted))
 
 
+def ranked(scored: Iterable[tuple[ChunkId, float]]) -> list[tuple[ChunkId, float]]:
+    """Best first, equals by id: an engine puts equals in the order in which they came to lie on its disk."""
+    return sorted(scored, key=lambda pair: (-pair[1], pair[0]))
+
+
 def require_finite(vectors: Iterable[Sequence[float]]) -> None:
     """Engines accept NaN and score it, so nothing with NaN or infinity may reach one."""
     if not all(math.isfinite(sum(vector)) for vector in vectors):

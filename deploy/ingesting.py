@@ -1,35 +1,96 @@
-"""Opens what ingestion needs and runs it over one folder: the offline composition of `twinpin ingest`."""
+"""Opens what changes documents, where no gateway does: the offline composition of `ingest`, `documents`, `erase`."""
 
-from collections.abc import Callable
-from contextlib import AsyncExitStack
-from pathlib import Path
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from deploy.pinboard import Pinboard
 from deploy.settings import Settings
 from retrieval.catalog import Catalog
-from retrieval.edge_store import EdgeStore
-from retrieval.embed import open_embedder
-from retrieval.index import load_recipe
-from retrieval.ingest.pipeline import Ingestion, Report
+from retrieval.documents import Documents
+from retrieval.erasure import Eraser
+from retrieval.errors import IndexNotSealed
 from retrieval.ingest.sandbox import ParserPool
-from retrieval.ingest.sources import FolderSource
+from retrieval.live import LiveIndex
+from retrieval.opening import Place, open_live
+from retrieval.receipt import Signer
 
 
-async def ingest_folder(
-    folder: Path, settings: Settings, board: Pinboard, progress: Callable[[int, int, str], None]
-) -> Report:
-    """Bring the pinned index version up to date with a folder."""
-    recipe = load_recipe(board.index_recipe())
-    source = FolderSource(folder)
-    documents = source.documents()
-    directory = settings.index_directory(recipe.name)
+@dataclass(frozen=True, slots=True)
+class OpenIndexes:
+    """The versions that `releases.yaml` names: the stable one takes new content, all lose what is taken away."""
+
+    stable: LiveIndex
+    others: Sequence[LiveIndex]
+
+    def serving(self) -> Sequence[LiveIndex]:
+        """The stable version."""
+        return [self.stable]
+
+    def retained(self) -> Sequence[LiveIndex]:
+        """All that are open."""
+        return [self.stable, *self.others]
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """All that changes documents on this machine, open until its context ends."""
+
+    catalog: Catalog
+    documents: Documents
+    eraser: Eraser
+    indexes: OpenIndexes
+
+
+@asynccontextmanager
+async def open_library(settings: Settings, board: Pinboard) -> AsyncIterator[Library]:
+    """Open the catalog and every pinned index version; StoreLocked while a gateway has them.
+
+    The stable version is made where there is none; another one that was never built is left to `twinpin index build`.
+    """
     async with AsyncExitStack() as stack:
         catalog = await stack.enter_async_context(Catalog.open(settings.catalog))
-        store = EdgeStore.open(directory, recipe.embedder.dimensions)
-        stack.push_async_callback(store.close)
         parser = stack.enter_context(ParserPool())
-        progress(0, len(documents), "loading the embedding model")
-        embedder = open_embedder(recipe.embedder)
-        stack.callback(embedder.close)
-        run = Ingestion(recipe, directory, catalog, store, embedder, parser, progress)
-        return await run.run(documents, source.origin)
+        stable = await _open_stable(settings, board, catalog, parser, stack)
+        others = await _open_others(settings, board, catalog, parser, stack)
+        indexes = OpenIndexes(stable, others)
+        documents = Documents(catalog, indexes, parser)
+        eraser = Eraser(documents, place_of(settings), Signer(settings.signing_key), _now, settings.backup_retention)
+        yield Library(catalog, documents, eraser, indexes)
+
+
+def place_of(settings: Settings) -> Place:
+    """Where this deployment keeps its index versions."""
+    key = settings.qdrant_api_key
+    return Place(settings.indexes, settings.qdrant_url, key.get_secret_value() if key else None)
+
+
+async def _open_stable(
+    settings: Settings, board: Pinboard, catalog: Catalog, parser: ParserPool, stack: AsyncExitStack
+) -> LiveIndex:
+    recipe, place = board.recipes[board.pins.index.stable], place_of(settings)
+    index = await open_live(recipe, place, catalog, create=True, parser=parser)
+    stack.push_async_callback(index.close)
+    await index.follow()
+    if await catalog.manifest(recipe.name) is None:
+        await index.seal(place.where(recipe.name, None))
+    return index
+
+
+async def _open_others(
+    settings: Settings, board: Pinboard, catalog: Catalog, parser: ParserPool, stack: AsyncExitStack
+) -> list[LiveIndex]:
+    opened = []
+    for name in board.pins.index.named[1:]:
+        try:
+            index = await open_live(board.recipes[name], place_of(settings), catalog, parser=parser)
+        except IndexNotSealed:
+            continue
+        stack.push_async_callback(index.close)
+        opened.append(index)
+    return opened
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -8,6 +8,7 @@ RetrievalError
  ├── CatalogError             the catalog cannot answer, so nothing may be shown
  ├── RerankerUnavailable      the reranker gives no scores; finding goes on without it
  ├── RecipeError              a recipe, manifest or model on disk does not fit what was pinned
+ ├── IndexPinned              an index version that a pin names is not dropped
  ├── SourceError              a source of documents is not usable as it stands
  │    ├── AccessMissing       a document without tenant or access list
  │    └── SupersedesItself    a document that says that it replaces itself
@@ -51,6 +52,10 @@ class RerankerUnavailable(RetrievalError):
 
 class RecipeError(RetrievalError):
     """A recipe, manifest or model on disk does not fit what was pinned."""
+
+
+class IndexPinned(RetrievalError):
+    """An index version that a pin names: it is not dropped."""
 
 
 class SourceError(RetrievalError):

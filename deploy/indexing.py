@@ -1,0 +1,243 @@
+"""Index versions for operators: build, list, show, verify, compare, drop."""
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+from deploy.golden import GoldenQuestion
+from deploy.ingesting import place_of
+from deploy.pinboard import read_pinboard
+from deploy.settings import Settings
+from retrieval.acl import access_filter
+from retrieval.building import build
+from retrieval.catalog import Catalog
+from retrieval.errors import IndexPinned, RecipeError
+from retrieval.index import IndexManifest, IndexRecipe, load_recipe
+from retrieval.ingest.sandbox import ParserPool
+from retrieval.live import Followed, LiveIndex, Progress, closing
+from retrieval.opening import Place, drop_index, open_live
+from retrieval.preflight import Check, preflight
+from retrieval.store import Narrowing
+
+_DEPTH = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An index version that is known here: `pinned` says as what, `behind` for how many tenants it lacks changes."""
+
+    name: str
+    pinned: str | None
+    place: str | None
+    sealed: IndexManifest | None
+    documents: int
+    chunks: int
+    behind: int
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One golden question under two versions: documents found, best first; `gained` and `lost` are expected ones."""
+
+    question: str
+    caller: str
+    before: list[str]
+    after: list[str]
+    gained: list[str]
+    lost: list[str]
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything is found otherwise."""
+        return self.before != self.after
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What finding changes between two versions; recall is the share of expected documents among the first ten."""
+
+    before: str
+    after: str
+    questions: int
+    recall_before: float
+    recall_after: float
+    differences: list[Difference]
+
+
+def find_recipe(settings: Settings, named: str) -> IndexRecipe:
+    """A recipe by the name of its version, or by its file."""
+    path = Path(named)
+    return load_recipe(path if path.suffix == ".yaml" else versions_of(settings) / f"{named}.yaml")
+
+
+def derive_recipe(settings: Settings, base: str, changes: Iterable[str]) -> tuple[IndexRecipe, Path]:
+    """A recipe like another but for `changes` ("chunker.budget=240"), filed under its own name beside the others."""
+    fields = msgspec.to_builtins(find_recipe(settings, base))
+    for change in changes:
+        _set(fields, change)
+    try:
+        recipe = msgspec.convert(fields, IndexRecipe)
+    except msgspec.ValidationError as error:
+        raise RecipeError(f"the changed recipe is not valid: {error}") from error
+    path = versions_of(settings) / f"{recipe.name}.yaml"
+    path.write_text(yaml.safe_dump(msgspec.to_builtins(recipe), sort_keys=False), "utf-8")
+    return load_recipe(path), path
+
+
+async def build_index(
+    settings: Settings, recipe: IndexRecipe, progress: Progress, *, store: str | None = None
+) -> tuple[IndexManifest, Followed]:
+    """Build a version from the catalog, or go on with a build that was cut off; `store` is a server's URL."""
+    place = place_of(settings)
+    place = Place(place.directory, store, place.api_key) if store else place
+    async with Catalog.open(settings.catalog) as catalog:
+        with ParserPool() as parser:
+            return await build(recipe, place, catalog, parser, progress)
+
+
+async def list_indexes(settings: Settings) -> list[Listed]:
+    """Every version that is sealed, pinned or described here."""
+    pins = read_pinboard(settings.releases).pins.index
+    roles = {name: role for role, name in msgspec.structs.asdict(pins).items() if name is not None}
+    async with Catalog.open(settings.catalog) as catalog:
+        described = {path.stem for path in versions_of(settings).glob("idx-*.yaml")}
+        names = {one.manifest.name for one in await catalog.seals()} | set(roles) | described
+        return [await _listed(catalog, name, roles.get(name)) for name in sorted(names)]
+
+
+async def show_index(settings: Settings, name: str) -> tuple[Listed, IndexRecipe]:
+    """One version and its recipe."""
+    listed = next((one for one in await list_indexes(settings) if one.name == name), None)
+    if listed is None:
+        raise RecipeError(f"index version {name!r} is not known: `twinpin index list` shows what is")
+    return listed, listed.sealed.recipe if listed.sealed else find_recipe(settings, name)
+
+
+async def verify_index(
+    settings: Settings, name: str, golden: Sequence[GoldenQuestion] = (), *, stable: str | None = None
+) -> list[Check]:
+    """The pre-flight, and with golden questions that recall is not below the stable version's."""
+    async with _opened(settings, name) as index:
+        checks = await preflight(index)
+        if golden and stable is not None and stable != name:
+            checks.append(_not_below(await diff_indexes(settings, stable, name, golden, opened=index)))
+        return checks
+
+
+async def diff_indexes(
+    settings: Settings,
+    before: str,
+    after: str,
+    golden: Sequence[GoldenQuestion],
+    *,
+    opened: LiveIndex | None = None,
+) -> Comparison:
+    """Ask every golden question under both versions; `opened` is one of them that is open already."""
+    found: dict[str, list[list[str]]] = {}
+    for name in (before, after):
+        if opened is not None and opened.name == name:
+            found[name] = [await _documents(opened, one) for one in golden]
+        else:
+            async with _opened(settings, name) as index:
+                found[name] = [await _documents(index, one) for one in golden]
+    return compare(before, after, golden, found[before], found[after])
+
+
+def compare(
+    before: str,
+    after: str,
+    golden: Sequence[GoldenQuestion],
+    found_before: Sequence[list[str]],
+    found_after: Sequence[list[str]],
+) -> Comparison:
+    """What changed, question by question: documents found, best first."""
+    rows = zip(golden, found_before, found_after, strict=True)
+    differences = [_difference(asked, first, second) for asked, first, second in rows]
+    recall = [_recall(golden, found) for found in (found_before, found_after)]
+    return Comparison(before, after, len(golden), *recall, [one for one in differences if one.changed])
+
+
+async def drop(settings: Settings, name: str) -> None:
+    """Remove a version that no pin names; IndexPinned for one that is."""
+    pins = read_pinboard(settings.releases).pins.index
+    if name in pins.named:
+        raise IndexPinned(f"index {name!r} is pinned in {settings.releases.name}: take it out there first")
+    async with Catalog.open(settings.catalog) as catalog:
+        await drop_index(name, place_of(settings), catalog)
+
+
+def versions_of(settings: Settings) -> Path:
+    """Where versions are described."""
+    return settings.releases.parent / "versions"
+
+
+@asynccontextmanager
+async def _opened(settings: Settings, name: str) -> AsyncIterator[LiveIndex]:
+    """A built version, brought up to date."""
+    async with AsyncExitStack() as stack:
+        catalog = await stack.enter_async_context(Catalog.open(settings.catalog))
+        parser = stack.enter_context(ParserPool())
+        sealed = await catalog.manifest(name)
+        recipe = sealed.recipe if sealed else find_recipe(settings, name)
+        index = await open_live(recipe, place_of(settings), catalog, parser=parser)
+        await stack.enter_async_context(closing(index))
+        await index.follow()
+        yield index
+
+
+async def _listed(catalog: Catalog, name: str, role: str | None) -> Listed:
+    sealed = next((one for one in await catalog.seals() if one.manifest.name == name), None)
+    marks, held = await catalog.marks(name), (await catalog.held(name)).values()
+    behind = sum(marks.get(tenant, 0) < head.value for tenant, head in (await catalog.sequences()).items())
+    return Listed(
+        name,
+        role,
+        sealed.place if sealed else None,
+        sealed.manifest if sealed else None,
+        len(held),
+        sum(one.chunks for one in held),
+        behind,
+    )
+
+
+async def _documents(index: LiveIndex, golden: GoldenQuestion) -> list[str]:
+    findings = await index.finder().find(golden.question, access_filter(golden.principal), Narrowing(), limit=_DEPTH)
+    return list(dict.fromkeys(found.passage.ref.document for found in findings.passages))
+
+
+def _difference(asked: GoldenQuestion, before: list[str], after: list[str]) -> Difference:
+    expected = set(asked.documents)
+    gained = sorted(expected & set(after) - set(before))
+    lost = sorted(expected & set(before) - set(after))
+    return Difference(asked.question, asked.caller, before, after, gained, lost)
+
+
+def _recall(golden: Sequence[GoldenQuestion], found: Sequence[Sequence[str]]) -> float:
+    shares = [
+        len(set(asked.documents) & set(documents)) / len(set(asked.documents))
+        for asked, documents in zip(golden, found, strict=True)
+        if asked.documents
+    ]
+    return sum(shares) / len(shares) if shares else 0.0
+
+
+def _not_below(comparison: Comparison) -> Check:
+    told = f"{comparison.recall_after:.3f} on {comparison.questions} questions, stable {comparison.recall_before:.3f}"
+    return Check("recall not below stable", comparison.recall_after >= comparison.recall_before, told)
+
+
+def _set(fields: dict[str, Any], change: str) -> None:
+    """Put a YAML value at a dotted path that is there."""
+    path, found, value = change.partition("=")
+    *parents, last = path.split(".")
+    inside: Mapping[str, Any] | Any = fields
+    for parent in parents:
+        inside = inside.get(parent) if isinstance(inside, dict) else None
+    if not found or not isinstance(inside, dict) or last not in inside:
+        raise RecipeError(f"{change!r} changes nothing: write it like chunker.budget=240, with a field that is there")
+    inside[last] = yaml.safe_load(value)

@@ -1,0 +1,149 @@
+"""What is checked of an index version before it may take traffic: each check by itself, none by trust.
+
+It must be reachable, built as its recipe says, whole, as far as the catalog is, and show nobody what is not theirs.
+"""
+
+import random
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from retrieval.acl import AccessFilter, Principal, access_filter
+from retrieval.catalog import Document
+from retrieval.errors import CatalogError, StoreError
+from retrieval.live import LiveIndex
+from retrieval.sparse import Bm25Encoder
+from retrieval.store import HybridQuery, Narrowing
+
+_PROBED, _LIMIT = 40, 100
+_STRANGER = "tenant-of-nobody"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at, and what was found."""
+
+    name: str
+    passed: bool
+    found: str
+
+
+async def preflight(index: LiveIndex, seed: int = 0) -> list[Check]:
+    """Run all checks; the documents probed for access are drawn by `seed`."""
+    sealed = await index.catalog.manifest(index.name)
+    checks = [
+        Check("sealed by this recipe", sealed is not None and sealed.recipe == index.recipe, _seal_told(sealed)),
+        await _attempt("reachable, dimensions and payload indexes as built", lambda: _verified(index)),
+        await _attempt("holds what the catalog noted", lambda: _whole(index)),
+        await _current(index),
+    ]
+    documents = await _sample(index, random.Random(seed))  # noqa: S311 - a sample, no secret
+    return [*checks, await _documents_held(index), await _access_probe(index, documents)]
+
+
+def passed(checks: Iterable[Check]) -> bool:
+    """Whether the version may take traffic."""
+    return all(check.passed for check in checks)
+
+
+async def _attempt(name: str, look: Callable[[], Awaitable[str]]) -> Check:
+    try:
+        return Check(name, True, await look())
+    except (StoreError, CatalogError) as error:
+        return Check(name, False, str(error))
+
+
+async def _verified(index: LiveIndex) -> str:
+    await index.store.verify(index.recipe.embedder.dimensions)
+    return f"{index.recipe.embedder.dimensions} dimensions"
+
+
+async def _whole(index: LiveIndex) -> str:
+    await index.require_whole()
+    return f"{await index.store.count()} chunks"
+
+
+async def _current(index: LiveIndex) -> Check:
+    marks, heads = await index.catalog.marks(index.name), await index.catalog.sequences()
+    behind = sum(marks.get(tenant, 0) < head.value for tenant, head in heads.items())
+    blind = sum(marks.get(tenant, 0) < head.required for tenant, head in heads.items())
+    told = f"{len(heads) - behind} of {len(heads)} tenants at the catalog's head, {blind} below what is required"
+    return Check("has heard of every change", not behind, told)
+
+
+async def _documents_held(index: LiveIndex) -> Check:
+    """Counts near the catalog's: a document without words has no chunks and still is held."""
+    held, documents = len(await index.catalog.held(index.name)), len(await _all(index))
+    return Check("holds every document", held == documents, f"{held} of {documents} documents")
+
+
+async def _access_probe(index: LiveIndex, documents: Sequence[Document]) -> Check:
+    """Ask for each document with its own words, as those who may not see it; and as one who may, as the control."""
+    leaks, shown = 0, 0
+    groups = _groups(documents)
+    for document in documents:
+        query = await _own_words(index, document)
+        for who in _forbidden(document, groups):
+            leaks += await _finds(index, query, access_filter(who), document)
+        shown += await _finds(index, query, access_filter(_permitted(document)), document)
+    told = f"{leaks} of {len(documents)} documents shown to others, {shown} to their readers"
+    return Check("shows nobody what is not theirs", leaks == 0, told)
+
+
+async def _finds(index: LiveIndex, query: HybridQuery, access: AccessFilter, document: Document) -> bool:
+    """Whether the store alone, without the catalog's check, would hand this document's chunks on."""
+    legs = await index.store.score(query, access, Narrowing())
+    chunks = [chunk for chunk, _ in (*legs.dense, *legs.sparse)]
+    fetched = await index.store.fetch(list(dict.fromkeys(chunks)), access)
+    return fetched.forbidden > 0 or any(hit.ref.document == document.id for hit in fetched.hits)
+
+
+async def _own_words(index: LiveIndex, document: Document) -> HybridQuery:
+    text = await index.catalog.text(document.access.tenant, document.id, document.version, index.recipe.parser)
+    words = " ".join((text or document.title).split()[:60])
+    dense = await index.embedder.embed_query(words)
+    return HybridQuery(dense, Bm25Encoder(index.recipe.bm25).query(words), _LIMIT)
+
+
+async def _sample(index: LiveIndex, rng: random.Random) -> list[Document]:
+    readable = [one for one in await _all(index) if one.access.allow - one.access.deny]
+    return rng.sample(readable, min(_PROBED, len(readable)))
+
+
+async def _all(index: LiveIndex) -> list[Document]:
+    found: list[Document] = []
+    while page := await index.catalog.listing(None, after=_after(found)):
+        found += page
+    return found
+
+
+def _after(found: Sequence[Document]) -> tuple[str, str] | None:
+    return (found[-1].access.tenant, found[-1].id) if found else None
+
+
+def _groups(documents: Sequence[Document]) -> frozenset[str]:
+    return frozenset(
+        grant.removeprefix("group:") for one in documents for grant in one.access.allow if grant.startswith("group:")
+    )
+
+
+def _permitted(document: Document) -> Principal:
+    """A reader made of one grant that the document gives and does not deny."""
+    kind, _, name = sorted(document.access.allow - document.access.deny)[0].partition(":")
+    return _principal(document.access.tenant, name if kind == "user" else "", [name] if kind == "group" else [])
+
+
+def _forbidden(document: Document, groups: frozenset[str]) -> list[Principal]:
+    """Those with the same groups in another tenant, those with none, those with all but the right ones, the denied."""
+    tenant, access = document.access.tenant, document.access
+    others = sorted(group for group in groups if f"group:{group}" not in access.allow)
+    outside = [_principal(_STRANGER, "", sorted(groups)), _principal(tenant, "", []), _principal(tenant, "", others)]
+    denied = [grant.removeprefix("group:") for grant in sorted(access.deny) if grant.startswith("group:")]
+    return [*outside, *(_principal(tenant, "", [*sorted(groups), group]) for group in denied)]
+
+
+def _principal(tenant: str, subject: str, groups: Sequence[str]) -> Principal:
+    return Principal(tenant, subject, frozenset(groups), frozenset())
+
+
+def _seal_told(sealed: object) -> str:
+    return "not sealed" if sealed is None else "sealed"

@@ -1,6 +1,7 @@
-"""Parsing in child processes with limits on memory, time and output, which cannot write files.
+"""Parsing in child processes with limits on memory, time and output, without files, network or other processes.
 
-Answers come back as msgpack and are checked: a child that a document has taken over can only answer with other text.
+They end with this process, however it ends. Answers come back as msgpack and are checked: a child that a document has
+taken over can only answer with other text.
 """
 
 import os
@@ -24,6 +25,9 @@ from retrieval.ingest.frames import Answer, Task, read_frame, write_frame
 _ROOT = Path(__file__).resolve().parents[2]
 _START_SECONDS = 60.0
 _LONGEST_SERVICE = 250
+_NOT_CONFINED = 77
+# Every thread, and one thread a core, would reserve address space for itself that nothing is ever put into.
+_ENVIRONMENT = {"LANG": "C.UTF-8", "MALLOC_ARENA_MAX": "1", "TOKIO_WORKER_THREADS": "1", "RAYON_NUM_THREADS": "1"}
 
 
 class SandboxError(RetrievalError):
@@ -92,6 +96,7 @@ class _Worker:
     def __init__(self, limits: ParseLimits) -> None:
         self._limits = limits
         self._process: subprocess.Popen[bytes] | None = None
+        self._lifeline = -1
         self._served = 0
 
     @property
@@ -111,6 +116,7 @@ class _Worker:
     def stop(self) -> None:
         process, self._process, self._served = self._process, None, 0
         if process is not None:
+            os.close(self._lifeline)
             _end(process)
 
     def _living(self) -> subprocess.Popen[bytes] | None:
@@ -121,13 +127,14 @@ class _Worker:
 
     def _start(self) -> subprocess.Popen[bytes]:
         """A child that has loaded its libraries, without our environment, directory or open files."""
-        process = self._process = _spawn(self._limits.memory_bytes)
+        process, self._lifeline = _spawn(self._limits.memory_bytes)
+        self._process = process
         with _Deadline(process, _START_SECONDS):
             ready = read_frame(_pipe(process.stdout), limit=0)
         if ready is None:
             code = process.wait()
             self.stop()
-            raise SandboxError(f"the parser process does not start (exit code {code})")
+            raise SandboxError(_why_not(code))
         return process
 
     def _ask(self, process: subprocess.Popen[bytes], task: Task) -> Answer:
@@ -172,25 +179,40 @@ class _Worker:
             return f"it takes longer than {self._limits.wall_seconds:g} s"
         if code == -signal.SIGXCPU:
             return f"it takes more than {self._limits.cpu_seconds} s of processor time"
+        if code == -signal.SIGSYS:
+            return "it made the parser ask for what no parser gets: network, programs or other processes"
         if code < 0:
             return f"the parser crashed on it ({signal.Signals(-code).name}), perhaps for want of memory"
         return f"the parser failed on it (exit code {code})"
 
 
-def _spawn(memory_bytes: int) -> subprocess.Popen[bytes]:
+def _why_not(code: int) -> str:
+    if code == _NOT_CONFINED:
+        return "the parser process does not start: the kernel does not let it give up system calls (seccomp)"
+    return f"the parser process does not start (exit code {code})"
+
+
+def _spawn(memory_bytes: int) -> tuple[subprocess.Popen[bytes], int]:
+    """The process, and the end of a pipe that it does not outlive, of which it holds the other end."""
+    theirs, ours = os.pipe()
     try:
-        return subprocess.Popen(  # noqa: S603  our own interpreter and module, and no shell
-            [sys.executable, "-P", "-m", "retrieval.ingest.worker", str(memory_bytes)],
+        process = subprocess.Popen(  # noqa: S603  our own interpreter and module, and no shell
+            [sys.executable, "-P", "-m", "retrieval.ingest.worker", str(memory_bytes), str(theirs)],
             bufsize=0,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             cwd="/",
-            env={"PYTHONPATH": str(_ROOT), "LANG": "C.UTF-8"},
+            env={"PYTHONPATH": str(_ROOT), **_ENVIRONMENT},
             start_new_session=True,
+            pass_fds=(theirs,),
         )
     except OSError as error:
+        os.close(ours)
         raise SandboxError(f"the parser process does not start ({error.strerror})") from error
+    finally:
+        os.close(theirs)
+    return process, ours
 
 
 class _Deadline:

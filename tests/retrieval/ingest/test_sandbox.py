@@ -1,6 +1,7 @@
 """A document can break its own parser process and nothing else."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -12,12 +13,20 @@ from pathlib import Path
 
 import pytest
 
+from retrieval.ingest import sandbox, worker
 from retrieval.ingest.blocks import ParseError
 from retrieval.ingest.parse import parse
 from retrieval.ingest.sandbox import ParseLimits, ParserPool, SandboxError, parse_limited
 
 LIMITS = ParseLimits(memory_bytes=512 << 20, cpu_seconds=10, wall_seconds=10.0)
 SLOW = b"<p " + b" ".join(b"a%d=1" % number for number in range(200_000)) + b">words"
+
+TAKEN_OVER = """
+import socket
+from retrieval.ingest.formats import plain
+read = plain.read
+plain.read = lambda text: socket.socket() if text == "connect" else read(text)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -122,25 +131,119 @@ def test_a_parser_that_cannot_start_is_not_the_documents_fault(
         pool.parse("x.txt", b"words")
 
 
-ESCAPES = {
-    "socket": "import socket; socket.create_connection(('127.0.0.1', 9))",
-    "subprocess": "import subprocess; subprocess.run(['true'])",
-    "fork": "import os; os.fork()",
-    "write": "open('{path}', 'w').write('x')",
-    "delete": "import os; os.remove('{path}')",
+INTERPRETED = {
+    "socket": "socket.socket()",
+    "subprocess": "subprocess.run(['true'])",
+    "fork": "os.fork()",
+    "write": "open(victim, 'w').write('x')",
+    "delete": "os.remove(victim)",
+}
+MACHINE_CODE = {
+    "socket": "libc.socket(1, 1, 0)",
+    "pair": "libc.sendto(pair.fileno(), b'x', 1, 0, b'\\1\\0/x', 4)",
+    "fork": "libc.fork()",
+    "exec": "libc.execv(b'/bin/true', None)",
+    "spy": "libc.ptrace(16, parent, 0, 0)",
+    "kill": "libc.kill(parent, 9)",
+    "limits": "libc.prlimit(parent, 0, 0, 0)",
+    "share": "libc.shmget(1, 4096, 0o1600)",
+    "namespace": "libc.unshare(0x10000000)",
+}
+FILES = {
+    "read": "libc.open(victim.encode(), 0)",
+    "write": "libc.open(victim.encode(), 1)",
+    "create": "libc.open((victim + '2').encode(), 0o101)",
+    "delete": "libc.unlink(victim.encode())",
+    "truncate": "libc.truncate(victim.encode(), 0)",
+    "rename": "libc.rename(victim.encode(), (victim + '2').encode())",
+    "mode": "libc.chmod(victim.encode(), 0)",
+}
+ALLOWED = {
+    "thread": "threading.Thread(target=print).start()",
+    "own signal": "print(libc.kill(os.getpid(), 0))",
+    "own pair": "pair.send(b'x')",
 }
 
 
-@pytest.mark.parametrize("escape", ESCAPES)
-def test_code_in_a_worker_reaches_neither_network_nor_processes_nor_files(escape: str, tmp_path: Path) -> None:
-    """A stand-in for a parser that was taken over, confined as the worker confines itself."""
-    victim = tmp_path / "victim"
-    victim.write_text("intact")
-    code = f"from retrieval.ingest.worker import confine; confine(1 << 30); {ESCAPES[escape].format(path=victim)}"
+def confined(code: str, victim: Path) -> subprocess.CompletedProcess[str]:
+    """What comes of code that runs as a parser that was taken over would."""
+    before = (
+        "import ctypes, os, socket, subprocess, threading; from retrieval.ingest.worker import confine; "
+        f"libc = ctypes.CDLL(None, use_errno=True); victim = {str(victim)!r}; parent = os.getppid(); "
+        "pair, _ = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM); confine(); "
+    )
+    command = [sys.executable, "-c", before + code]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def victim(tmp_path: Path) -> Iterator[Path]:
+    """A file that is whole, and alone, whatever was tried."""
+    path = tmp_path / "victim"
+    path.write_text("intact")
+    yield path
+    assert (path.read_text(), path.stat().st_mode & 0o777) == ("intact", 0o644)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("escape", INTERPRETED)
+def test_python_code_reaches_neither_network_nor_processes_nor_files(escape: str, victim: Path) -> None:
+    ended = confined(INTERPRETED[escape], victim)
+    refused = "PermissionError: a parser has no business" in ended.stderr
+    assert refused or ended.returncode == -signal.SIGSYS
+
+
+@pytest.mark.parametrize("escape", MACHINE_CODE)
+def test_machine_code_that_reaches_for_network_or_processes_is_ended(escape: str, victim: Path) -> None:
+    assert confined(MACHINE_CODE[escape], victim).returncode == -signal.SIGSYS
+
+
+@pytest.mark.parametrize("escape", FILES)
+def test_machine_code_opens_and_changes_no_file(escape: str, victim: Path) -> None:
+    ended = confined(f"print({FILES[escape]}, os.strerror(ctypes.get_errno()))", victim)
+    assert ended.stdout == "-1 Permission denied\n"
+
+
+@pytest.mark.parametrize("need", ALLOWED)
+def test_what_parsers_need_is_allowed(need: str, victim: Path) -> None:
+    assert confined(ALLOWED[need], victim).returncode == 0
+
+
+def test_an_attempt_to_connect_is_told_to_the_parent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The control for every suite that asserts that no document made the parser connect."""
+    (tmp_path / "retrieval").symlink_to(Path(worker.__file__).parents[1])
+    (tmp_path / "sitecustomize.py").write_text(TAKEN_OVER)
+    monkeypatch.setattr(sandbox, "_ROOT", tmp_path)
+    with ParserPool(LIMITS) as pool:
+        assert_works(pool)
+        assert "network, programs or other processes" in refusal(pool, "x.txt", b"connect")
+        assert_works(pool)
+
+
+def test_a_worker_ends_with_its_parent() -> None:
+    """Even when the parent is killed and the worker is busy with a document."""
+    code = (
+        "import os, threading, time; from retrieval.ingest.sandbox import ParserPool; pool = ParserPool()\n"
+        "pool.parse('x.txt', b'words'); print(*pool.processes, flush=True)\n"
+        "slow = b'<p ' + b' '.join(b'a%d=1' % number for number in range(200_000)) + b'>words'\n"
+        "threading.Thread(target=pool.parse, args=('slow.html', slow)).start(); time.sleep(0.3)\n"
+        "os.kill(os.getpid(), 9)"
+    )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert ended.returncode == 1
-    assert "PermissionError: a parser has no business" in ended.stderr
-    assert victim.read_text() == "intact"
+    assert ended.returncode == -signal.SIGKILL
+    child = Path(f"/proc/{int(ended.stdout)}")
+    deadline = time.monotonic() + 5
+    while is_running(child) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not is_running(child)
+
+
+def is_running(process: Path) -> bool:
+    """Whether it exists and is more than an entry that nobody has collected."""
+    try:
+        return process.joinpath("stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def test_the_worker_does_not_inherit_our_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from deploy.client import Gateway
+from deploy.indexing import opened_index
 from deploy.local import Stack
 from deploy.pinboard import read_pinboard
 from deploy.results import write_result
@@ -18,8 +19,6 @@ from deploy.scoring import Golden, Judged, answer_scores, holds_fact, parse_gold
 from deploy.settings import Settings
 from retrieval.acl import Principal, access_filter
 from retrieval.catalog import Catalog
-from retrieval.edge_store import EdgeStore
-from retrieval.embed import open_embedder
 from retrieval.index import Fusion, IndexRecipe, load_recipe
 from retrieval.ingest.sources import FolderSource
 from retrieval.search import Finder
@@ -81,18 +80,14 @@ async def _evaluate_finding(
         "RRF": Fusion("rrf", 1.0, 1.0),
         _PINNED: recipe.fusion,
     }
-    embedder = open_embedder(recipe.embedder)
-    store = EdgeStore.open(settings.index_directory(recipe.name), recipe.embedder.dimensions)
     figures = {}
-    async with Catalog.open(settings.catalog) as catalog:
+    async with opened_index(settings, recipe.name) as index:
         for name, fusion in configurations.items():
-            finder = Finder(msgspec.structs.replace(recipe, fusion=fusion), embedder, store, catalog)
+            finder = index.finder(msgspec.structs.replace(recipe, fusion=fusion))
             ranked = {one.id: await _ranked(finder, one) for one in golden}
             for split in _SPLITS:
                 asked = [one for one in golden if _is_in(one, split)]
                 figures[f"finding, {name}, {split} questions"] = retrieval_scores(asked, ranked, recipe.passages)
-    await store.close()
-    embedder.close()
     return figures
 
 

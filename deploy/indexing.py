@@ -122,7 +122,7 @@ async def verify_index(
     settings: Settings, name: str, golden: Sequence[GoldenQuestion] = (), *, stable: str | None = None
 ) -> list[Check]:
     """The pre-flight, and with golden questions that recall is not below the stable version's."""
-    async with _opened(settings, name) as index:
+    async with opened_index(settings, name) as index:
         checks = await preflight(index)
         if golden and stable is not None and stable != name:
             checks.append(_not_below(await diff_indexes(settings, stable, name, golden, opened=index)))
@@ -143,7 +143,7 @@ async def diff_indexes(
         if opened is not None and opened.name == name:
             found[name] = [await _documents(opened, one) for one in golden]
         else:
-            async with _opened(settings, name) as index:
+            async with opened_index(settings, name) as index:
                 found[name] = [await _documents(index, one) for one in golden]
     return compare(before, after, golden, found[before], found[after])
 
@@ -177,7 +177,7 @@ def versions_of(settings: Settings) -> Path:
 
 
 @asynccontextmanager
-async def _opened(settings: Settings, name: str) -> AsyncIterator[LiveIndex]:
+async def opened_index(settings: Settings, name: str) -> AsyncIterator[LiveIndex]:
     """A built version, brought up to date."""
     async with AsyncExitStack() as stack:
         catalog = await stack.enter_async_context(Catalog.open(settings.catalog))

@@ -45,15 +45,15 @@ class Followed:
 class LiveIndex:
     """One index version, its store and the catalog that it follows. `parser` reads originals under a new parser.
 
-    The embedder is opened when first needed: what changes no content loads no model.
+    The embedder `model` is opened when first needed: what changes no content loads none.
     """
 
     recipe: IndexRecipe
     store: ChunkStore
     catalog: Catalog
     parser: Parser | None = None
+    model: Embedder | None = None
     embedded: int = 0
-    _embedder: Embedder | None = None
     _sparse: Bm25Encoder = field(init=False)
     _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
     _following: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -70,18 +70,18 @@ class LiveIndex:
     @property
     def embedder(self) -> Embedder:
         """The recipe's embedder, opened by whoever needs it first."""
-        if self._embedder is None:
-            self._embedder = open_embedder(self.recipe.embedder)
-        return self._embedder
+        if self.model is None:
+            self.model = open_embedder(self.recipe.embedder)
+        return self.model
 
-    def finder(self) -> Finder:
-        """Finding under this version."""
-        return Finder(self.recipe, self.embedder, self.store, self.catalog)
+    def finder(self, recipe: IndexRecipe | None = None) -> Finder:
+        """Finding under this version, or as if it were pinned with other parameters of finding: for evaluation."""
+        return Finder(recipe or self.recipe, self.embedder, self.store, self.catalog)
 
     async def close(self) -> None:
         """Let the store and the model go."""
-        if self._embedder is not None:
-            self._embedder.close()
+        if self.model is not None:
+            self.model.close()
         await self.store.close()
 
     async def prepare(self, documents: Sequence[tuple[Document, Content]]) -> list[Prepared]:

@@ -6,10 +6,10 @@ from typing import Self
 from pydantic import SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from retrieval.layout import DataFolder
+from retrieval.layout import Layout
 
 
-class Settings(BaseSettings, DataFolder):
+class Settings(BaseSettings, Layout):
     """Every field is read from `TWINPIN_<NAME>`; the gateway reads the same names where it needs them."""
 
     model_config = SettingsConfigDict(env_prefix="TWINPIN_", extra="ignore", use_attribute_docstrings=True)
@@ -26,6 +26,8 @@ class Settings(BaseSettings, DataFolder):
     """The Qdrant server that holds the indexes; without one they are in the data folder."""
     qdrant_api_key: SecretStr | None = None
     """The key for that server."""
+    backup_days: int = 30
+    """Days after which backups and database logs have let go of what was erased; receipts say so."""
     releases: Path = Path("deploy/releases.yaml")
     """The file that pins index and model versions."""
     port: int = 8080
@@ -40,8 +42,3 @@ class Settings(BaseSettings, DataFolder):
         if "url" not in self.model_fields_set:
             self.url = f"http://127.0.0.1:{self.port}"
         return self
-
-    @property
-    def catalog(self) -> Path | str:
-        """Where the catalog is: a SQLite file, or the URL of another database."""
-        return self.catalog_url.get_secret_value() if self.catalog_url else self.catalog_file

@@ -5,10 +5,10 @@ from pathlib import Path
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from retrieval.layout import DataFolder
+from retrieval.layout import Layout
 
 
-class Settings(BaseSettings, DataFolder):
+class Settings(BaseSettings, Layout):
     """Every field is read from `TWINPIN_<NAME>`; all have a default that works on one machine."""
 
     model_config = SettingsConfigDict(env_prefix="TWINPIN_", extra="ignore", use_attribute_docstrings=True)
@@ -25,6 +25,8 @@ class Settings(BaseSettings, DataFolder):
     """The Qdrant server that holds the indexes; without one they are in the data folder."""
     qdrant_api_key: SecretStr | None = None
     """The key for that server."""
+    backup_days: int = 30
+    """Days after which backups and database logs have let go of what was erased; receipts say so."""
     releases: Path = Path("deploy/releases.yaml")
     """The file that pins index and model versions."""
     engine_url: str = "http://127.0.0.1:8100"
@@ -41,8 +43,3 @@ class Settings(BaseSettings, DataFolder):
     """Answers in flight per tenant; above it the answer is 429."""
     answer_seconds: float = 120.0
     """Deadline of one answer; past it the answer is 504."""
-
-    @property
-    def catalog(self) -> Path | str:
-        """Where the catalog is: a SQLite file, or the URL of another database."""
-        return self.catalog_url.get_secret_value() if self.catalog_url else self.catalog_file

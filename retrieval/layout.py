@@ -1,17 +1,22 @@
-"""What lies where in the data folder: one layout for the gateway and for the commands."""
+"""What lies where: one layout for the gateway and for the commands."""
 
+from datetime import timedelta
 from pathlib import Path
 
+from pydantic import SecretStr
 
-class DataFolder:
-    """The places below `data`, for whichever settings have that field."""
+
+class Layout:
+    """Mixed into settings that have these fields."""
 
     data: Path
+    catalog_url: SecretStr | None
+    backup_days: int
 
     @property
-    def catalog_file(self) -> Path:
-        """The SQLite catalog, where no other is set."""
-        return self.data / "catalog.db"
+    def catalog(self) -> Path | str:
+        """Where the catalog is: a SQLite file, or the URL of another database."""
+        return self.catalog_url.get_secret_value() if self.catalog_url else self.data / "catalog.db"
 
     @property
     def models(self) -> Path:
@@ -24,10 +29,25 @@ class DataFolder:
         return self.data / "keys.yaml"
 
     @property
+    def signing_key(self) -> Path:
+        """The key that signs receipts of erasures."""
+        return self.data / "signing-key.pem"
+
+    @property
     def last_release(self) -> Path:
         """The pins that were last in force here."""
         return self.data / "release.json"
 
+    @property
+    def indexes(self) -> Path:
+        """A folder for each index version whose store is embedded."""
+        return self.data / "indexes"
+
     def index_directory(self, name: str) -> Path:
-        """An index version's own directory, with its shard where the store is embedded."""
-        return self.data / "indexes" / name
+        """An index version's own folder, with its shard."""
+        return self.indexes / name
+
+    @property
+    def backup_retention(self) -> timedelta:
+        """After how long backups and logs have let go of what was erased."""
+        return timedelta(days=self.backup_days)

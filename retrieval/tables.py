@@ -1,0 +1,156 @@
+"""The catalog's tables, the same on SQLite and PostgreSQL; `migrations` makes them."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+
+class Moment(sa.types.TypeDecorator[datetime]):
+    """A time with its zone, which SQLite cannot keep: it is stored there, and read anywhere, as UTC."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:
+        return None if value is None else value.replace(tzinfo=value.tzinfo or UTC).astimezone(UTC)
+
+
+# Names are compared and ordered by code point on both databases, whatever language a server speaks.
+Name = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+tables = sa.MetaData()
+
+
+def _key(*names: str) -> list[sa.Column[Any]]:
+    return [sa.Column(name, Name, primary_key=True) for name in names]
+
+
+def _description() -> list[sa.Column[Any]]:
+    return [
+        sa.Column("version", Name, nullable=False),
+        sa.Column("title", sa.Text, nullable=False),
+        sa.Column("source", sa.Text, nullable=False),
+        sa.Column("category", sa.Text),
+        sa.Column("updated", sa.Date),
+        sa.Column("expires", sa.Date),
+        sa.Column("supersedes", Name),
+        sa.Column("origin", Name, nullable=False),
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("given", sa.Text, nullable=False),
+    ]
+
+
+documents = sa.Table(
+    "documents",
+    tables,
+    *_key("tenant", "id"),
+    *_description(),
+    sa.Column("allow", sa.Text, nullable=False),  # JSON arrays: no statement looks inside
+    sa.Column("deny", sa.Text, nullable=False),
+    sa.Column("sequence", sa.BigInteger, nullable=False),
+    sa.Column("epoch", sa.BigInteger, nullable=False),
+    sa.Index("documents_supersedes", "tenant", "supersedes"),
+    sa.Index("documents_origin", "origin"),
+)
+versions = sa.Table(
+    "versions",
+    tables,
+    *_key("tenant", "document"),
+    sa.Column("sequence", sa.BigInteger, primary_key=True, autoincrement=False),
+    *_description(),
+    sa.Column("ingestion", Name, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+)
+originals = sa.Table(
+    "originals",
+    tables,
+    *_key("tenant", "document", "version"),
+    sa.Column("raw", sa.LargeBinary, nullable=False),
+)
+contents = sa.Table(
+    "contents",
+    tables,
+    *_key("tenant", "document", "version", "parser"),
+    sa.Column("blocks", sa.LargeBinary, nullable=False),
+)
+pieces = sa.Table(
+    "pieces",
+    tables,
+    *_key("tenant", "document", "version", "parser"),
+    sa.Column("n", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("blocks", sa.LargeBinary, nullable=False),  # those that the words of this piece stand in
+)
+changes = sa.Table(
+    "changes",
+    tables,
+    *_key("tenant"),
+    sa.Column("sequence", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("document", Name, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("ingestion", Name, nullable=False),
+    sa.Column("version", Name),
+    sa.Index("changes_document", "tenant", "document"),
+    sa.Index("changes_ingestion", "tenant", "ingestion"),
+)
+sequences = sa.Table(
+    "sequences",
+    tables,
+    *_key("tenant"),
+    sa.Column("value", sa.BigInteger, nullable=False),
+    sa.Column("required", sa.BigInteger, nullable=False),
+)
+tombstones = sa.Table(
+    "tombstones",
+    tables,
+    *_key("tenant", "document"),
+    sa.Column("sequence", sa.BigInteger, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("erased", sa.Boolean, nullable=False),
+)
+holdings = sa.Table(
+    "holdings",
+    tables,
+    *_key("index", "tenant", "document"),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("described", sa.Text, nullable=False),
+    sa.Column("chunks", sa.Integer, nullable=False),
+    sa.Column("tokens", sa.Double, nullable=False),
+)
+marks = sa.Table("marks", tables, *_key("index", "tenant"), sa.Column("applied", sa.BigInteger, nullable=False))
+seals = sa.Table(
+    "seals",
+    tables,
+    *_key("index"),
+    sa.Column("place", sa.Text, nullable=False),
+    sa.Column("manifest", sa.Text, nullable=False),
+)
+ingestions = sa.Table(
+    "ingestions",
+    tables,
+    *_key("id"),
+    sa.Column("tenant", Name, nullable=False),
+    sa.Column("by", sa.Text, nullable=False),
+    sa.Column("created", Moment, nullable=False),
+)
+ingestion_items = sa.Table(
+    "ingestion_items",
+    tables,
+    *_key("ingestion"),
+    sa.Column("n", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("tenant", Name, nullable=False),
+    sa.Column("document", Name, nullable=False),
+    sa.Column("payload", sa.LargeBinary),
+    sa.Column("accepted", sa.BigInteger, nullable=False),
+    sa.Column("status", Name, nullable=False),
+    sa.Column("reason", sa.Text),
+    sa.Column("version", Name),
+    sa.Column("sequence", sa.BigInteger, nullable=False),
+    sa.Column("chunks", sa.Integer, nullable=False),
+    sa.Index("ingestion_items_status", "status", "ingestion", "n"),
+    sa.Index("ingestion_items_document", "tenant", "document"),
+)

@@ -135,11 +135,16 @@ class Documents:
             outcomes += await self._put(batch, ingestion, accepted)
         return outcomes
 
-    async def grant(self, tenant: str, document: str, access: Access) -> Document:
-        """Change who may read a document: true in every open index version when this returns."""
+    async def grant(self, tenant: str, document: str, access: Access, *, since: int | None = None) -> Document:
+        """Change who may read a document: true in every open index version when this returns.
+
+        What was taken from its readers after the tenant's sequence `since` stays taken away.
+        """
         async with self._quiet, self.catalog.writing([tenant]):
             known = await self._known(tenant, document)
             before, epoch = known.epoch - 1, known.epoch
+            if since is not None and known.epoch > since:
+                access = _narrowed(known.access, access)
             if known.access != access:
                 before = await self.catalog.sequence(tenant)
                 epoch = await self.catalog.grant(tenant, document, access)
@@ -154,7 +159,7 @@ class Documents:
         """
         async with self._quiet, self.catalog.writing([tenant]):
             unfinished = await self._unfinished(tenant, document, erased)
-            restored = await self.catalog.hides(tenant, document)
+            hidden = await self.catalog.supersedes(tenant, document)
             before = await self.catalog.sequence(tenant)
             if unfinished is None or erased:
                 sequence = await self.catalog.delete(tenant, document, erased=erased)
@@ -162,6 +167,7 @@ class Documents:
                 before, sequence = unfinished - 1, unfinished
             chunks = await self._spread(tenant, document, before, sequence)
         self.on_change()
+        restored = [one for one in hidden if await self.catalog.superseded_by(tenant, one) is None]
         return Deleted(sequence, chunks, restored)
 
     async def revert(self, tenant: str, document: str, to: str | None = None) -> Outcome:
@@ -185,7 +191,7 @@ class Documents:
         settled: dict[Key, Outcome] = {}
         drafts: list[_Draft] = []
         for one in new:
-            taken = await self._draft(one)
+            taken = await self._draft(one, accepted.get(one.access.tenant, 0))
             if isinstance(taken, Outcome):
                 settled[one.access.tenant, one.id] = taken
             else:
@@ -194,7 +200,7 @@ class Documents:
             settled[outcome.tenant, outcome.document] = outcome
         return [settled[one.access.tenant, one.id] for one in new]
 
-    async def _draft(self, new: NewDocument) -> "_Draft | Outcome":
+    async def _draft(self, new: NewDocument, since: int) -> "_Draft | Outcome":
         """Parse what changed; what did not, or differs in access alone, is settled here."""
         try:
             require_valid(new)
@@ -202,7 +208,7 @@ class Documents:
             _require_origin(new, known)
             version = f"sha256:{hashlib.sha256(new.raw).hexdigest()}"
             if known is not None and (known.version, known.given) == (version, given_digest(new)):
-                return await self._regrant(known, new.access)
+                return await self._regrant(known, new.access, since)
             parsed = await asyncio.to_thread(self.parser.parse, new.name, new.raw)
         except ParseError as error:
             reason = f"{new.id!r} cannot be parsed: {error}"
@@ -212,10 +218,10 @@ class Documents:
         content = Content(PARSER, parsed.text, msgspec.json.encode(parsed.blocks))
         return _Draft(_document(new, version, parsed), content, new.raw, known)
 
-    async def _regrant(self, known: Document, access: Access) -> Outcome:
+    async def _regrant(self, known: Document, access: Access, since: int) -> Outcome:
         if known.access == access:
             return Outcome(access.tenant, known.id, "unchanged", version=known.version, sequence=known.sequence)
-        changed = await self.grant(access.tenant, known.id, access)
+        changed = await self.grant(access.tenant, known.id, access, since=since)
         return Outcome(access.tenant, known.id, "access", version=changed.version, sequence=changed.sequence)
 
     async def _publish(self, drafts: Sequence[_Draft], ingestion: str, accepted: Mapping[str, int]) -> list[Outcome]:

@@ -20,7 +20,17 @@ from retrieval.errors import StoreError
 from retrieval.fusion import ChunkId, Legs
 from retrieval.residue import Residue, scan
 from retrieval.shard import DENSE, SPARSE, engine
-from retrieval.store import ChunkPoint, Fetched, HybridQuery, Narrowing, SparseVector, ranked, require_finite, screen
+from retrieval.store import (
+    ChunkPoint,
+    Fetched,
+    HybridQuery,
+    Narrowing,
+    SparseVector,
+    ranked,
+    require_finite,
+    require_gone,
+    screen,
+)
 
 Condition: TypeAlias = (
     qe.FieldCondition
@@ -72,7 +82,8 @@ class EdgeStore:
         chosen = qe.Filter(must=_document(tenant, document), must_not=kept)
         going = self._count(chosen)
         self._update(qe.UpdateOperation.delete_points_by_filter(chosen))
-        return going - self._count(chosen)
+        require_gone(self._count(chosen))
+        return going
 
     async def score(self, query: HybridQuery, access: AccessFilter, narrowing: Narrowing) -> Legs:
         """Score both legs in one batch, then the cosine of what only BM25 found."""

@@ -3,7 +3,7 @@
 import hashlib
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 import yaml
@@ -11,6 +11,8 @@ import yaml
 from retrieval.errors import IndexNotSealed, RecipeError
 
 MANIFEST_FILE = "manifest.json"
+Days = Annotated[int, msgspec.Meta(ge=0)]
+Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 
 
 class Chunker(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -61,6 +63,8 @@ class IndexRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     When no passage's confidence reaches `abstain_below` the question is not answered; confidence is the passage's
     cosine, blended by `abstain_coverage` (0 to 1) with the share of the question's words that the passage holds.
+    Passages that repeat each other are shown once: `collapse` is the share of three-word sequences from which on they
+    do, 0 shows all. `freshness` gives per category the days after which evidence is old, "*" for all others.
     """
 
     label: str
@@ -74,12 +78,29 @@ class IndexRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     passages: int
     abstain_below: float
     abstain_coverage: float = 0.0
+    collapse: Share = 0.9
+    freshness: dict[str, Days] = {}
 
     @property
     def name(self) -> str:
-        """`idx-<label>-<first 8 hex digits of the recipe's digest>`."""
-        canonical = msgspec.json.encode(self, order="deterministic")
+        """`idx-<label>-<first 8 hex digits of the digest of all that is not at its default>`.
+
+        So a field that a later release adds renames no recipe that does without it, and no default may ever change.
+        """
+        canonical = msgspec.json.encode(_chosen(self), order="deterministic")
         return f"idx-{self.label}-{hashlib.sha256(canonical).hexdigest()[:8]}"
+
+
+def _chosen(part: object) -> object:
+    """Fields whose value equals the default are left out, of parts too; msgspec's own option asks for identity."""
+    if not isinstance(part, msgspec.Struct):
+        return part
+    held = [(field, getattr(part, field.name)) for field in msgspec.structs.fields(part)]
+    return {field.name: _chosen(value) for field, value in held if value != _default(field)}
+
+
+def _default(field: msgspec.structs.FieldInfo) -> object:
+    return field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
 
 
 class IndexManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

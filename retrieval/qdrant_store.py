@@ -1,56 +1,77 @@
 """The ChunkStore on a Qdrant server (or qdrant-client's local mode): one collection per index version."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Any
 
-from grpc import RpcError
 from qdrant_client import AsyncQdrantClient, models
-from qdrant_client.http.exceptions import ApiException
 
 from retrieval import payload
+from retrieval import qdrant_server as server
 from retrieval.acl import Access, AccessFilter
 from retrieval.errors import StoreError
 from retrieval.fusion import ChunkId, Legs
+from retrieval.qdrant_server import DENSE, LOCAL, MOST, READ_SECONDS, SPARSE, mapped
 from retrieval.residue import Residue
-from retrieval.store import ChunkPoint, Fetched, HybridQuery, Narrowing, ranked, require_finite, screen
+from retrieval.store import ChunkPoint, Fetched, HybridQuery, Narrowing, ranked, require_finite, require_gone, screen
 
-_DENSE, _SPARSE = "dense", "bm25"
+_STRONG = models.WriteOrdering.STRONG
+_BATCH = 500
 
 
 class QdrantStore:
-    """Scoped IDF needs a server of 1.19 or later; `create` makes the collection with its payload indexes first."""
+    """Every query carries the access filter at its root; none has a prefetch that would need one of its own.
 
-    def __init__(self, client: AsyncQdrantClient, collection: str) -> None:
+    A leg holds at most `MOST` chunks, however many were asked for.
+    """
+
+    def __init__(self, client: AsyncQdrantClient, collection: str, *, local: bool) -> None:
         self._client = client
         self._collection = collection
+        self._local = local
 
-    async def create(self, dimensions: int) -> None:
-        """Make the collection if it is not there; payload indexes stand before any point arrives."""
-        with _mapped():
-            if await self._client.collection_exists(self._collection):
-                return
-            dense = {_DENSE: models.VectorParams(size=dimensions, distance=models.Distance.COSINE)}
-            sparse = {_SPARSE: models.SparseVectorParams(modifier=models.Modifier.IDF)}
-            await self._client.create_collection(self._collection, dense, sparse)
-            for field, schema in _payload_schema().items():
-                await self._client.create_payload_index(self._collection, field, schema)
+    @classmethod
+    async def open(
+        cls, url: str, collection: str, dimensions: int, api_key: str | None = None, *, create: bool = True
+    ) -> "QdrantStore":
+        """Connect over gRPC to `http[s]://host[:port]`, or be a collection in memory (":memory:").
+
+        StoreError when the server is too old or the name an alias, when the collection does not fit, and when it is
+        missing and not to be created.
+        """
+        local = url == LOCAL
+        client = AsyncQdrantClient(LOCAL) if local else server.connect(server.endpoint(url), api_key)
+        store = cls(client, collection, local=local)
+        try:
+            await store._prepare(dimensions, create=create)
+        except StoreError:
+            await client.close()
+            raise
+        return store
+
+    async def _prepare(self, dimensions: int, *, create: bool) -> None:
+        await server.require_version(self._client)
+        await server.require_physical(self._client, self._collection)
+        if create:
+            await server.create(self._client, self._collection, dimensions, indexed=not self._local)
+        await self.verify(dimensions)
 
     async def upsert(self, points: Sequence[ChunkPoint]) -> None:
         """Write chunks."""
         require_finite(point.dense for point in points)
-        with _mapped():
-            await self._client.upsert(self._collection, [_point(point) for point in points], wait=True)
+        for start in range(0, len(points), _BATCH):
+            batch = [_point(point) for point in points[start : start + _BATCH]]
+            with mapped():
+                done = await self._client.upsert(self._collection, batch, wait=True, ordering=_STRONG)
+            _require_done(done)
 
     async def describe(self, document: str, access: Access, category: str | None, updated: date | None) -> None:
         """Replace the access and metadata fields of one document's chunks."""
         chosen = models.Filter(must=_document(access.tenant, document))
         fields = payload.description(access, category, updated)
-        with _mapped():
-            await self._client.set_payload(
-                self._collection, fields, chosen, wait=True, ordering=models.WriteOrdering.STRONG
-            )
+        with mapped():
+            done = await self._client.set_payload(self._collection, fields, chosen, wait=True, ordering=_STRONG)
+        _require_done(done)
 
     async def delete(self, tenant: str, document: str, *, keep: str | None = None) -> int:
         """Remove a document's chunks but those of version `keep`; how many went."""
@@ -58,26 +79,28 @@ class QdrantStore:
         chosen = models.Filter(must=_document(tenant, document), must_not=kept)
         going = await self._count(chosen)
         selected = models.FilterSelector(filter=chosen)
-        with _mapped():
-            await self._client.delete(self._collection, selected, wait=True, ordering=models.WriteOrdering.STRONG)
-        return going - await self._count(chosen)
+        with mapped():
+            done = await self._client.delete(self._collection, selected, wait=True, ordering=_STRONG)
+        _require_done(done)
+        require_gone(await self._count(chosen))
+        return going
 
     async def score(self, query: HybridQuery, access: AccessFilter, narrowing: Narrowing) -> Legs:
         """Score both legs in one batch, then the cosine of what only BM25 found."""
         require_finite([query.dense])
-        permitted, wanted = _permitted(access), _narrowed(access, narrowing)
+        permitted, wanted, limit = _permitted(access), _narrowed(access, narrowing), min(query.limit, MOST)
         exact = models.SearchParams(exact=True)
         scoped = models.SearchParams(idf=models.IdfCorpusParams(corpus=permitted))
         sparse_query = models.SparseVector(indices=query.sparse.indices, values=query.sparse.values)
         dense, sparse = await self._query(
-            models.QueryRequest(query=query.dense, using=_DENSE, filter=wanted, params=exact, limit=query.limit),
-            models.QueryRequest(query=sparse_query, using=_SPARSE, filter=wanted, params=scoped, limit=query.limit),
+            models.QueryRequest(query=query.dense, using=DENSE, filter=wanted, params=exact, limit=limit),
+            models.QueryRequest(query=sparse_query, using=SPARSE, filter=wanted, params=scoped, limit=limit),
         )
         cosine = dict(dense)
         if missing := {chunk for chunk, _ in sparse if chunk not in cosine}:
             among = _permitted(access, models.HasIdCondition(has_id=list(missing)))
             (rest,) = await self._query(
-                models.QueryRequest(query=query.dense, using=_DENSE, filter=among, params=exact, limit=len(missing))
+                models.QueryRequest(query=query.dense, using=DENSE, filter=among, params=exact, limit=len(missing))
             )
             cosine.update(rest)
         return Legs(dense, sparse, cosine)
@@ -86,9 +109,12 @@ class QdrantStore:
         """Read chunks and check each."""
         if not chunks:
             return Fetched((), 0)
-        with _mapped():
-            records = await self._client.retrieve(self._collection, list(chunks), with_payload=True)
-        return screen((payload.hit(int(record.id), record.payload) for record in records), access)
+        with mapped():
+            records = await self._client.retrieve(
+                self._collection, list(chunks), with_payload=True, timeout=READ_SECONDS
+            )
+            held = [(int(record.id), record.payload) for record in records]
+        return screen((payload.hit(chunk, fields) for chunk, fields in held), access)
 
     async def holds(self, tenant: str, document: str) -> int:
         """Chunks held of one document."""
@@ -98,20 +124,10 @@ class QdrantStore:
         """All chunks held."""
         return await self._count(None)
 
-    async def _count(self, chosen: models.Filter | None) -> int:
-        with _mapped():
-            return (await self._client.count(self._collection, chosen, exact=True)).count
-
     async def verify(self, dimensions: int) -> None:
-        """Look at the collection as the server describes it."""
-
-    async def rewrite(self) -> str:
-        """A server drops bytes in its own time."""
-        return "the server drops deleted bytes when it next merges their segment, and with the collection at the latest"
-
-    async def residue(self, needles: Sequence[bytes]) -> Residue:
-        """Nobody can look into a server's files from here."""
-        return Residue(None, 0)
+        """The server's version, and the collection as the server describes it."""
+        await server.require_version(self._client)
+        await server.require_shape(self._client, self._collection, dimensions, indexed=not self._local)
 
     async def flush(self) -> None:
         """Every write already waited to be durable."""
@@ -119,30 +135,40 @@ class QdrantStore:
     async def optimize(self) -> None:
         """The server optimises on its own."""
 
+    async def rewrite(self) -> str:
+        """A server merges segments and cuts its log in its own time, and nobody can make it."""
+        return "deleted for every reader; the server lets go of the bytes when it merges their segment"
+
+    async def residue(self, needles: Sequence[bytes]) -> Residue:
+        """Nobody can look into a server's files from here; local mode has none."""
+        return Residue(0 if self._local else None, 0)
+
+    async def drop(self) -> bool:
+        """Remove the collection with everything in it; whether there was one."""
+        with mapped():
+            return await self._client.delete_collection(self._collection)
+
     async def close(self) -> None:
         """Close the client's connections."""
         await self._client.close()
 
+    async def _count(self, chosen: models.Filter | None) -> int:
+        with mapped():
+            counted = await self._client.count(self._collection, chosen, exact=True, timeout=READ_SECONDS)
+        return counted.count
+
     async def _query(self, *requests: models.QueryRequest) -> list[list[tuple[ChunkId, float]]]:
-        with _mapped():
-            answers = await self._client.query_batch_points(self._collection, list(requests))
-        return [ranked((int(hit.id), hit.score) for hit in answer.points) for answer in answers]
+        with mapped():
+            answers = await self._client.query_batch_points(self._collection, list(requests), timeout=READ_SECONDS)
+            found = [ranked((int(hit.id), hit.score) for hit in answer.points) for answer in answers]
+        if len(found) != len(requests):
+            raise StoreError(f"the vector store answered {len(found)} of {len(requests)} queries")
+        return found
 
 
-@contextmanager
-def _mapped() -> Iterator[None]:
-    try:
-        yield
-    except (ApiException, RpcError) as error:
-        raise StoreError(f"the vector store does not answer: {type(error).__name__}") from error
-    except ValueError as error:
-        raise StoreError(f"the vector store refused: {error}") from error
-
-
-def _payload_schema() -> dict[str, models.PayloadSchemaType | models.KeywordIndexParams]:
-    tenant = models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, is_tenant=True)
-    keywords = dict.fromkeys(payload.KEYWORDS, models.PayloadSchemaType.KEYWORD)
-    return {payload.TENANT: tenant, **keywords, payload.UPDATED: models.PayloadSchemaType.DATETIME}
+def _require_done(result: models.UpdateResult) -> None:
+    if result.status != models.UpdateStatus.COMPLETED:
+        raise StoreError(f"the vector store has not applied a write yet ({result.status}): write it again")
 
 
 def _match(key: str, value: str) -> models.FieldCondition:
@@ -180,5 +206,5 @@ def _narrowed(access: AccessFilter, narrowing: Narrowing) -> models.Filter:
 
 def _point(point: ChunkPoint) -> models.PointStruct:
     sparse = models.SparseVector(indices=point.sparse.indices, values=point.sparse.values)
-    vectors: dict[str, Any] = {_DENSE: point.dense, _SPARSE: sparse}
+    vectors: dict[str, Any] = {DENSE: point.dense, SPARSE: sparse}
     return models.PointStruct(id=point.id, vector=vectors, payload=payload.point_payload(point))

@@ -1,14 +1,17 @@
-"""The finding: embed, score both legs, fuse, check access twice, rerank, and return passages with their words."""
+"""The finding: embed, score both legs, fuse, check access twice, show repetitions once, rerank, return the words."""
 
 import asyncio
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
 
 from retrieval.acl import AccessFilter
 from retrieval.catalog import Catalog, Passage
+from retrieval.duplicates import Groups
 from retrieval.embed import Embedder
 from retrieval.errors import RerankerUnavailable
+from retrieval.freshness import is_old, utc_today
 from retrieval.fusion import Candidate, fuse
 from retrieval.index import IndexRecipe
 from retrieval.rerank import Reranker
@@ -16,17 +19,23 @@ from retrieval.sparse import Bm25Encoder
 from retrieval.store import ChunkStore, HybridQuery, Narrowing
 
 _WIDEN = 4
+# Passages read beyond those that are shown: a newer one of the same words may have scored a little less.
+_AHEAD = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A passage with what each stage thought of it; `rerank` is None where no reranker spoke."""
+    """A passage with what each stage thought of it; `rerank` is None where no reranker spoke.
+
+    Where passages repeat each other the newest stands here, with the scores of the best. `old` by its category's rule.
+    """
 
     passage: Passage
     score: float
     cosine: float
     bm25: float
     rerank: float | None
+    old: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +43,8 @@ class Findings:
     """`confidence` is that of the best passage, 0.0 where there are none. Timings are seconds per stage.
 
     `violations` counts chunks whose own access fields forbid the caller although the store returned them;
-    `stale` counts chunks that the catalog dropped (changed, superseded, revoked or gone).
+    `stale` counts chunks that the catalog dropped (changed, superseded, expired, revoked or gone); `collapsed` counts
+    permitted passages that only repeated another one.
     """
 
     passages: tuple[Found, ...]
@@ -43,10 +53,11 @@ class Findings:
     violations: int
     stale: int
     degraded: bool
+    collapsed: int = 0
 
 
 class Finder:
-    """Finds under one index version; every argument belongs to that version."""
+    """Finds under one index version; every argument belongs to that version but `today`, the day in UTC."""
 
     def __init__(
         self,
@@ -55,8 +66,12 @@ class Finder:
         store: ChunkStore,
         catalog: Catalog,
         reranker: Reranker | None = None,
+        *,
+        today: Callable[[], date] = utc_today,
     ) -> None:
         self._recipe = recipe
+        self._name = recipe.name
+        self._today = today
         self._embedder = embedder
         self._sparse = Bm25Encoder(recipe.bm25)
         self._store = store
@@ -72,13 +87,22 @@ class Finder:
         query = HybridQuery(dense, self._sparse.query(question), max(self._recipe.candidates, limit))
         clock.lap("embed")
         wanted = max(limit, self._recipe.reranker.pairs if self._recipe.reranker else 0)
-        gathered = await self._gather(query, access, narrowing, wanted)
+        gathered = await self._gather(query, access, narrowing, wanted + (_AHEAD if self._recipe.collapse else 0))
+        merged = [self._merged(*group, gathered.today) for group in gathered.groups.merged()]
         clock.lap("search")
-        found, degraded = await self._rerank(question, gathered.found, rerank_within)
+        found, degraded = await self._rerank(question, merged[:wanted], rerank_within)
         clock.lap("rerank")
         best = tuple(found[:limit])
         confidence = max((self._confidence(question, one) for one in best), default=0.0)
-        return Findings(best, confidence, clock.laps, gathered.violations, gathered.stale, degraded)
+        return Findings(
+            passages=best,
+            confidence=confidence,
+            timings=clock.laps,
+            violations=gathered.violations,
+            stale=gathered.stale,
+            degraded=degraded,
+            collapsed=gathered.permitted - len(merged),
+        )
 
     def _confidence(self, question: str, found: Found) -> float:
         """How much one passage looks like evidence: its cosine, blended with the share of the question's words it has.
@@ -94,38 +118,46 @@ class Finder:
         covered = len(asked.intersection(held)) / len(asked) if asked else 0.0
         return (1 - share) * found.cosine + share * covered
 
+    def _merged(self, best: Found, shown: Found, today: date) -> Found:
+        passage = shown.passage
+        return replace(
+            best, passage=passage, old=is_old(passage.category, passage.updated, self._recipe.freshness, today)
+        )
+
     async def _gather(self, query: HybridQuery, access: AccessFilter, narrowing: Narrowing, wanted: int) -> "_Gathered":
-        """Walk down the fused order until `wanted` passages passed every check.
+        """Walk down the fused order until `wanted` passages that differ passed every check.
 
         The dense leg scores every permitted chunk, so when it comes back short there is nothing more to widen to.
         """
         while True:
             legs = await self._store.score(query, access, narrowing)
             gathered = await self._check(fuse(legs, self._recipe.fusion), access, wanted)
-            if len(gathered.found) >= wanted or len(legs.dense) < query.limit:
+            if len(gathered.groups) >= wanted or len(legs.dense) < query.limit:
                 return gathered
             query = replace(query, limit=query.limit * _WIDEN)
 
     async def _check(self, order: Sequence[Candidate], access: AccessFilter, wanted: int) -> "_Gathered":
-        gathered = _Gathered()
+        gathered = _Gathered(self._today(), Groups(self._recipe.collapse))
         for start in range(0, len(order), wanted):
-            await self._confirm(order[start : start + wanted], access, gathered)
-            if len(gathered.found) >= wanted:
-                break
-        del gathered.found[wanted:]
+            for found in await self._confirm(order[start : start + wanted], access, gathered):
+                gathered.permitted += 1
+                gathered.groups.add(found)
+                if len(gathered.groups) >= wanted:
+                    return gathered
         return gathered
 
-    async def _confirm(self, page: Sequence[Candidate], access: AccessFilter, gathered: "_Gathered") -> None:
+    async def _confirm(self, page: Sequence[Candidate], access: AccessFilter, gathered: "_Gathered") -> list[Found]:
         """Check the index's own access fields again, then let the catalog decide."""
         fetched = await self._store.fetch([one.chunk for one in page], access)
         refs = {hit.id: hit.ref for hit in fetched.hits}
         scored = {refs[one.chunk]: one for one in page if one.chunk in refs}
-        passages = await self._catalog.read(list(scored), access, self._recipe.parser)
-        for passage in passages:
-            one = scored[passage.ref]
-            gathered.found.append(Found(passage, one.score, one.cosine, one.bm25, None))
+        passages = await self._catalog.read(
+            list(scored), access, self._recipe.parser, index=self._name, today=gathered.today
+        )
         gathered.violations += fetched.forbidden
         gathered.stale += len(page) - fetched.forbidden - len(passages)
+        found = [(passage, scored[passage.ref]) for passage in passages]
+        return [Found(passage, one.score, one.cosine, one.bm25, None) for passage, one in found]
 
     async def _rerank(self, question: str, found: list[Found], within: float) -> tuple[list[Found], bool]:
         """Reorder while there is time; past the deadline, or without a reranker, the fused order stands, degraded."""
@@ -142,7 +174,9 @@ class Finder:
 
 @dataclass(slots=True)
 class _Gathered:
-    found: list[Found] = field(default_factory=list)
+    today: date
+    groups: Groups[Found]
+    permitted: int = 0
     violations: int = 0
     stale: int = 0
 

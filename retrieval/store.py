@@ -164,6 +164,12 @@ def ranked(scored: Iterable[tuple[ChunkId, float]]) -> list[tuple[ChunkId, float
     return sorted(scored, key=lambda pair: (-pair[1], pair[0]))
 
 
+def require_gone(left: int) -> None:
+    """A deletion that leaves something behind is none."""
+    if left:
+        raise StoreError(f"{left} chunks are still there after their deletion: delete them again")
+
+
 def require_finite(vectors: Iterable[Sequence[float]]) -> None:
     """Engines accept NaN and score it, so nothing with NaN or infinity may reach one."""
     if not all(math.isfinite(sum(vector)) for vector in vectors):

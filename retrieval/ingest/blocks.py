@@ -33,7 +33,7 @@ class ParseError(RetrievalError):
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A piece of `Parsed.text`; offsets are code points, `page` is 1-based and set for PDF only.
+    """A piece of `Parsed.text`; offsets are code points, `page` counts from 1: a PDF's page, a presentation's slide.
 
     `heading` is the path of headings it stands under; a heading's own path ends with itself.
     """
@@ -113,6 +113,11 @@ class BlockWriter:
         self._path.append((level, line))
         self._levels.append(level)
         self._emit("heading", line)
+
+    def begin_part(self) -> None:
+        """A slide, sheet or file of the document that stands under no heading of the one before it."""
+        self.close_lists()
+        self._path.clear()
 
     def paragraph(self, text: str) -> None:
         """Prose; its line breaks stay, blank lines go."""

@@ -1,91 +1,41 @@
-"""What every ChunkStore promises, on the in-memory fake, the embedded engine and qdrant-client's local mode."""
+"""What every ChunkStore promises: in memory, embedded, in local mode, over gRPC, and on a server where one is named."""
 
 import math
 import random
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import pytest
-from qdrant_client import AsyncQdrantClient
 
-from retrieval.acl import Access, AccessFilter, Principal, access_filter
+from retrieval.acl import Access
 from retrieval.edge_store import EdgeStore
 from retrieval.errors import StoreError, StoreLocked
-from retrieval.memory_store import MemoryStore
-from retrieval.qdrant_store import QdrantStore
-from retrieval.store import ChunkPoint, ChunkRef, ChunkStore, Fetched, HybridQuery, Narrowing, SparseVector
+from retrieval.store import ChunkStore, Fetched, HybridQuery, Narrowing, SparseVector
+from tests.contracts.stores import (
+    ANYTHING,
+    DIMENSIONS,
+    HR,
+    KINDS,
+    OTHER,
+    QUIET,
+    STAFF,
+    asks,
+    found,
+    opened,
+    point,
+    reader,
+)
 
-pytestmark = [  # what local mode says of itself: it always searches exactly and needs no payload indexes
-    pytest.mark.filterwarnings("ignore:Local mode performs exact:UserWarning"),
-    pytest.mark.filterwarnings("ignore:Payload indexes have no effect:UserWarning"),
-]
-DIMENSIONS = 8
-ANYTHING = Narrowing()
+pytestmark = QUIET
 
 
-@pytest.fixture(params=["memory", "edge", "local"])
+@pytest.fixture(params=KINDS)
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ChunkStore]:
-    opened: ChunkStore
-    if request.param == "memory":
-        opened = MemoryStore()
-    elif request.param == "edge":
-        opened = EdgeStore.open(tmp_path / "idx", DIMENSIONS)
-    else:
-        opened = await _local(DIMENSIONS)
-    yield opened
-    await opened.close()
-
-
-async def _local(dimensions: int) -> QdrantStore:
-    local = QdrantStore(AsyncQdrantClient(":memory:"), "idx")
-    await local.create(dimensions)
-    return local
-
-
-def reader(tenant: str, *groups: str, subject: str = "u") -> AccessFilter:
-    return access_filter(Principal(tenant, subject, frozenset(groups), frozenset()))
-
-
-def point(
-    document: str,
-    access: Access,
-    *,
-    words: tuple[int, ...] = (1,),
-    start: int = 0,
-    version: str = "sha256:1",
-    category: str | None = None,
-    updated: date | None = None,
-) -> ChunkPoint:
-    dense = [0.0] * DIMENSIONS
-    for word in words:
-        dense[word % DIMENSIONS] += 1.0
-    ref = ChunkRef(document, version, start, start + 10, ("Heading", "Deeper"), 3)
-    return ChunkPoint(ref, access, category, updated, dense, SparseVector(list(words), [1.0] * len(words)))
-
-
-def asks(*words: int, limit: int = 10) -> HybridQuery:
-    dense = [0.001] * DIMENSIONS
-    for word in words:
-        dense[word % DIMENSIONS] += 1.0
-    return HybridQuery(dense, SparseVector(list(words), [1.0] * len(words)), limit)
-
-
-STAFF = Access("acme", frozenset({"group:staff"}))
-HR = Access("acme", frozenset({"group:hr"}))
-OTHER = Access("other", frozenset({"group:staff"}))
-
-
-async def found(
-    store: ChunkStore, query: HybridQuery, access: AccessFilter, narrowing: Narrowing = ANYTHING
-) -> set[str]:
-    legs = await store.score(query, access, narrowing)
-    ids = {chunk for chunk, _ in (*legs.dense, *legs.sparse)}
-    assert ids == set(legs.cosine)
-    fetched = await store.fetch(list(ids), access)
-    assert fetched.forbidden == 0
-    return {hit.ref.document for hit in fetched.hits}
+    async with opened(request.param, tmp_path) as made:
+        yield made
 
 
 async def test_returns_what_is_permitted_and_nothing_else(store: ChunkStore) -> None:
@@ -192,12 +142,64 @@ async def test_one_tenants_document_is_not_anothers(store: ChunkStore) -> None:
     assert await found(store, asks(1), reader("acme", "staff")) == {"doc"}
 
 
-async def test_deleting_keeps_the_version_named(store: ChunkStore) -> None:
-    await store.upsert([point("doc", STAFF, version="sha256:1"), point("doc", STAFF, version="sha256:2")])
-    await store.delete("acme", "doc", keep="sha256:2")
-    assert await store.count() == 1
+async def test_deleting_keeps_the_version_named_and_counts_what_went(store: ChunkStore) -> None:
+    old = [point("doc", STAFF, version="sha256:1", start=n * 10) for n in range(3)]
+    await store.upsert([*old, point("doc", STAFF, version="sha256:2"), point("doc", OTHER), point("else", STAFF)])
+    assert await store.delete("acme", "doc", keep="sha256:2") == 3
+    assert await store.delete("acme", "doc", keep="sha256:2") == 0
+    assert await store.count() == 3
+    assert await store.delete("acme", "doc") == 1
+    assert await store.delete("acme", "doc") == 0
+    assert await store.delete("acme", "never") == 0
+    assert await store.count() == 2
+
+
+async def test_says_how_much_it_holds_of_one_document(store: ChunkStore) -> None:
+    nobody = Access("acme", frozenset())
+    await store.upsert([point("doc", nobody, version=version) for version in ("sha256:1", "sha256:2")])
+    await store.upsert([point("doc", OTHER), point("else", STAFF)])
+    assert await store.holds("acme", "doc") == 2, "whatever the version, and whoever may see it"
+    assert await store.holds("other", "doc") == 1
+    assert await store.holds("other", "else") == 0
     await store.delete("acme", "doc")
-    assert await store.count() == 0
+    assert await store.holds("acme", "doc") == 0
+    assert await store.holds("other", "doc") == 1
+
+
+async def test_rewriting_changes_nothing_that_is_found(store: ChunkStore) -> None:
+    words = [(n % 7, n % 11 + 20, n % 3 + 40) for n in range(600)]
+    await store.upsert([point(f"doc-{n}", STAFF, words=held, start=n) for n, held in enumerate(words)])
+    await store.upsert([point("hr", HR, words=(1, 2), category="policy", updated=date(2026, 1, 1)), point("gone", HR)])
+    await store.delete("acme", "gone")
+    callers = [reader("acme", "staff"), reader("acme", "hr"), reader("acme", "staff", "hr"), reader("other", "staff")]
+    questions = [(asks(n, n + 20, limit=700), who) for n in range(7) for who in callers]
+    before = [await store.score(query, who, ANYTHING) for query, who in questions]
+    assert await store.rewrite()
+    assert [await store.score(query, who, ANYTHING) for query, who in questions] == before
+    assert (await store.count(), await store.holds("acme", "gone")) == (601, 0)
+    recent = Narrowing(("policy",), date(2025, 1, 1))
+    assert await found(store, asks(1), reader("acme", "hr"), recent) == {"hr"}
+    await store.upsert([point("after", STAFF)])
+    assert await store.holds("acme", "after") == 1
+    await store.verify(DIMENSIONS)
+
+
+async def test_an_empty_store_can_be_rewritten(store: ChunkStore) -> None:
+    assert await store.rewrite()
+    await store.upsert([point("doc", STAFF)])
+    assert await found(store, asks(1), reader("acme", "staff")) == {"doc"}
+
+
+async def test_verifies_the_dimensions_of_its_vectors(store: ChunkStore) -> None:
+    await store.upsert([point("doc", STAFF)])
+    await store.verify(DIMENSIONS)
+    with pytest.raises(StoreError, match="dimensions"):
+        await store.verify(DIMENSIONS + 1)
+
+
+async def test_nothing_of_what_never_was_can_be_read(store: ChunkStore) -> None:
+    await store.upsert([point("doc", STAFF)])
+    assert (await store.residue([b"never-written"])).found == 0
 
 
 async def test_writing_again_changes_nothing(store: ChunkStore) -> None:
@@ -230,8 +232,12 @@ async def test_survives_being_closed(tmp_path: Path) -> None:
 
 async def test_all_stores_agree(tmp_path: Path) -> None:
     """The same random chunks and questions give the same candidates and scores everywhere."""
-    rng = random.Random(7)
-    stores: list[ChunkStore] = [MemoryStore(), EdgeStore.open(tmp_path / "idx", DIMENSIONS), await _local(DIMENSIONS)]
+    async with AsyncExitStack() as stack:
+        kinds = ["memory", "edge", "local"]
+        await _compare([await stack.enter_async_context(opened(kind, tmp_path)) for kind in kinds], random.Random(7))
+
+
+async def _compare(stores: list[ChunkStore], rng: random.Random) -> None:
     groups = ["a", "b", "c", "d"]
     points = []
     for n in range(120):
@@ -248,5 +254,3 @@ async def test_all_stores_agree(tmp_path: Path) -> None:
         for legs in others:
             assert dict(legs.cosine) == pytest.approx(dict(reference.cosine), abs=1e-5)
             assert dict(legs.sparse) == pytest.approx(dict(reference.sparse), rel=1e-4)
-    for store in stores:
-        await store.close()

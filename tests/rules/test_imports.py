@@ -22,7 +22,7 @@ THROUGH: Mapping[str, set[str]] = {
         "deploy/sample/make_binaries.py",
     },
     "fastapi": {"gateway/app.py", "gateway/parts.py", "gateway/routes/"},
-    "grpc": {"retrieval/qdrant_store.py"},
+    "grpc": {"retrieval/qdrant_server.py"},
     "httpx2": {"deploy/client.py"},
     "ir_measures": {"deploy/scoring.py"},
     "jsonschema_rs": {"serving/output.py"},
@@ -36,7 +36,7 @@ THROUGH: Mapping[str, set[str]] = {
     "prometheus_client": {"gateway/metrics.py"},
     "pydantic_settings": {"gateway/settings.py", "deploy/settings.py"},
     "pypdfium2": {"retrieval/ingest/formats/pdf.py"},
-    "qdrant_client": {"retrieval/qdrant_store.py"},
+    "qdrant_client": {"retrieval/qdrant_server.py", "retrieval/qdrant_store.py"},
     # the engine, its files, and the BM25 that it scores with
     "qdrant_edge": {"retrieval/edge_store.py", "retrieval/shard.py", "retrieval/sparse.py"},
     "reportlab": {"deploy/sample/make_binaries.py"},

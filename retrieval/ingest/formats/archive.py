@@ -23,12 +23,26 @@ class ArchiveLimits:
     free_bytes: int = 8 * 1024 * 1024
 
 
-def check_archive(raw: bytes, limits: ArchiveLimits = ArchiveLimits()) -> frozenset[str]:
-    """The names in it; ParseError when it is broken, encrypted or a bomb. Archives inside it stay shut."""
+def names_in(raw: bytes) -> frozenset[str]:
+    """What an archive says that it holds, unchecked; nothing where it cannot be read."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+            return frozenset(archive.namelist())
+    except _BROKEN:
+        return frozenset()
+
+
+def check_archive(
+    raw: bytes, limits: ArchiveLimits = ArchiveLimits(), *, xml: tuple[str, ...] = _XML
+) -> frozenset[str]:
+    """The names in it; ParseError when it is broken, encrypted or a bomb. Archives inside it stay shut.
+
+    Files whose names end in `xml` may declare no document type.
+    """
     try:
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
             names = _check_declared(archive, len(raw), limits)
-            _check_real(archive, len(raw), limits)
+            _check_real(archive, len(raw), limits, xml)
     except _BROKEN as error:
         raise ParseError("the archive is damaged") from error
     return names
@@ -47,7 +61,7 @@ def _check_declared(archive: zipfile.ZipFile, packed: int, limits: ArchiveLimits
     return names
 
 
-def _check_real(archive: zipfile.ZipFile, packed: int, limits: ArchiveLimits) -> None:
+def _check_real(archive: zipfile.ZipFile, packed: int, limits: ArchiveLimits, xml: tuple[str, ...]) -> None:
     """Unpack piece by piece: declared sizes and checksums are the sender's word."""
     total = 0
     for entry in archive.infolist():
@@ -56,7 +70,7 @@ def _check_real(archive: zipfile.ZipFile, packed: int, limits: ArchiveLimits) ->
             while piece := stream.read(_STEP):
                 total += len(piece)
                 _check_size(total, packed, limits)
-                if entry.filename.lower().endswith(_XML):
+                if entry.filename.lower().endswith(xml):
                     _check_xml(tail + piece)
                     tail = piece[-64:]
 

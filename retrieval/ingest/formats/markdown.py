@@ -14,16 +14,23 @@ _BREAKS = {"softbreak": " ", "hardbreak": "\n"}
 def read(text: str) -> Parsed:
     """CommonMark with tables, front matter and embedded HTML."""
     metadata, body = frontmatter.split(normalise(text))
-    tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(body)
-    return _Walk(tokens).run().finish(title=metadata.get("title"), metadata=metadata)
+    out = BlockWriter()
+    write(body, out)
+    return out.finish(title=metadata.get("title"), metadata=metadata)
+
+
+def write(text: str, out: BlockWriter) -> None:
+    """Write Markdown without front matter, such as a notebook's cell, to `out`."""
+    tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(text)
+    _Walk(tokens, out).run()
 
 
 class _Walk:
     """One pass over block tokens."""
 
-    def __init__(self, tokens: Sequence[Token]) -> None:
+    def __init__(self, tokens: Sequence[Token], out: BlockWriter) -> None:
         self._tokens = tokens
-        self._out = BlockWriter()
+        self._out = out
         self._heading: int | None = None
         self._rows: list[list[str]] | None = None
         self._actions: dict[str, Callable[[Token], None]] = {
@@ -42,12 +49,11 @@ class _Walk:
             "table_close": self._close_table,
         }
 
-    def run(self) -> BlockWriter:
+    def run(self) -> None:
         for token in self._tokens:
             action = self._actions.get(token.type)
             if action is not None:
                 action(token)
-        return self._out
 
     def _open_heading(self, token: Token) -> None:
         # A heading inside a quotation or a list does not part the document.

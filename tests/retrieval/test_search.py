@@ -1,4 +1,4 @@
-"""Finding: what the catalog drops is refilled, what a store leaks is counted and never shown, rerankers may be late."""
+"""Finding: what is dropped or only repeats is refilled, what a store leaks is never shown, rerankers may be late."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 from retrieval.acl import Access, AccessFilter, Principal, access_filter
-from retrieval.catalog import Catalog, Content, Document
+from retrieval.catalog import Catalog, Content, Document, Entry
 from retrieval.embed import HASH, HashEmbedder
-from retrieval.errors import CatalogError, RerankerUnavailable, StoreError
+from retrieval.errors import CatalogError, IndexBehind, RerankerUnavailable, StoreError
 from retrieval.fusion import ChunkId, Legs
 from retrieval.index import Bm25, Chunker, Embedding, Fusion, IndexRecipe, Rerank
 from retrieval.memory_store import MemoryStore
@@ -35,6 +35,7 @@ RECIPE = IndexRecipe(
 )
 STAFF = Access("acme", frozenset({"group:staff"}))
 HR = Access("acme", frozenset({"group:hr"}))
+TODAY = date(2026, 11, 21)
 QUESTION = "refund period"
 ANYTHING = Narrowing()
 
@@ -60,14 +61,23 @@ class World:
         supersedes: str | None = None,
         category: str | None = None,
         updated: date | None = None,
+        expires: date | None = None,
     ) -> Document:
-        document = Document(name, f"sha256:{text}", name, name, category, updated, supersedes, access)
+        document = Document(name, f"sha256:{text}", name, name, category, updated, supersedes, access, expires=expires)
         ref = ChunkRef(name, document.version, 0, len(text), (), None)
         (dense,) = HashEmbedder(64).embed([text])
         sparse = Bm25Encoder(self.recipe.bm25).document(text)
         await self.store.upsert([ChunkPoint(ref, access, category, updated, dense, sparse)])
-        await self.catalog.put(document, Content("blocks-1", text, b"[]"))
+        await self.put(document, text)
         return document
+
+    async def put(self, document: Document, text: str) -> None:
+        """Make it current in the catalog alone."""
+        await self.catalog.put([Entry(document, Content("blocks-1", text, b"[]"), text.encode())])
+
+    async def revoke(self, document: Document) -> None:
+        """Give it to others, in the catalog alone."""
+        await self.catalog.grant("acme", document.id, HR)
 
     async def find(
         self,
@@ -79,8 +89,10 @@ class World:
         reranker: Reranker | None = None,
         store: ChunkStore | None = None,
         within: float = 0.5,
+        today: date = TODAY,
     ) -> Findings:
-        finder = Finder(self.recipe, HashEmbedder(64), store or self.store, self.catalog, reranker)
+        embedder = HashEmbedder(64)
+        finder = Finder(self.recipe, embedder, store or self.store, self.catalog, reranker, today=lambda: today)
         return await finder.find(question, access or reader("staff"), narrowing, limit=limit, rerank_within=within)
 
 
@@ -120,20 +132,36 @@ async def test_what_the_catalog_alone_has_revoked_superseded_or_changed_is_refil
     await world.add("kept", "refund")
     await world.add("also kept", "nothing of it")
     assert names(await world.find(limit=3)) == ["revoked", "changed", "superseded"], "the control"
-    await world.catalog.describe(replace(revoked, access=HR))
-    await world.catalog.put(replace(changed, version="sha256:new"), Content("blocks-1", "new", b"[]"))
-    await world.catalog.put(
-        Document("newer", "sha256:n", "", "", None, None, "superseded", HR), Content("blocks-1", "x", b"[]")
-    )
+    await world.revoke(revoked)
+    await world.put(replace(changed, version="sha256:new"), "new")
+    await world.put(Document("newer", "sha256:n", "", "", None, None, "superseded", HR), "x")
     findings = await world.find()
     assert names(findings) == ["kept", "also kept"]
     assert (findings.stale, findings.violations) == (3, 0)
 
 
+async def test_a_document_answers_until_the_day_it_expires(world: World) -> None:
+    await world.add("offer", "refund period", expires=date(2026, 11, 22))
+    await world.add("kept", "lunch")
+    assert names(await world.find(limit=1)) == ["offer"]
+    findings = await world.find(limit=1, today=date(2026, 11, 22))
+    assert (names(findings), findings.stale) == (["kept"], 1)
+
+
+async def test_an_index_that_is_behind_answers_nothing(world: World) -> None:
+    await world.add("doc", "refund period")
+    assert names(await world.find()) == ["doc"], "the control"
+    await world.catalog.require("acme", 1)
+    with pytest.raises(IndexBehind):
+        await world.find()
+    await world.catalog.mark(world.recipe.name, "acme", 1)
+    assert names(await world.find()) == ["doc"]
+
+
 async def test_it_widens_beyond_the_first_candidates(world: World) -> None:
     for n in range(20):
         document = await world.add(f"revoked {n}", f"refund period {n}")
-        await world.catalog.describe(replace(document, access=HR))
+        await world.revoke(document)
     await world.add("kept", "lunch")
     await world.add("also kept", "dinner")
     findings = await world.find(limit=2)
@@ -155,7 +183,7 @@ async def test_a_chunk_that_vanishes_between_scoring_and_reading_is_stale(world:
 
     world.store = Forgetful()
     for n in range(2):
-        await world.add(f"doc {n}", "refund period")
+        await world.add(f"doc {n}", f"refund period {n}")
     findings = await world.find(limit=2)
     assert (len(findings.passages), findings.stale) == (1, 1)
 
@@ -308,3 +336,94 @@ async def test_there_is_nothing_to_rerank_in_one_passage(ranked: World) -> None:
     reranker = Scripted({})
     findings = await ranked.find(narrowing=Narrowing(("none",)), reranker=reranker)
     assert (findings.passages, findings.degraded, reranker.asked) == ((), False, [])
+
+
+LONG = " ".join(f"word{chr(97 + n % 26)}{chr(97 + n // 26)}" for n in range(70))
+
+
+async def test_what_repeats_is_shown_once_and_refilled(world: World) -> None:
+    for n in range(5):
+        await world.add(f"copy {n}", "Refund period: at once!" if n else "refund  period at once")
+    await world.add("other", "refund at noon")
+    findings = await world.find(limit=2)
+    assert names(findings) == ["copy 0", "other"]
+    assert (findings.collapsed, findings.stale) == (4, 0)
+
+
+async def test_repetitions_may_be_left_alone(world: World) -> None:
+    world.recipe = msgspec.structs.replace(RECIPE, collapse=0.0)
+    for n in range(2):
+        await world.add(f"copy {n}", "refund period")
+    findings = await world.find(limit=2)
+    assert (names(findings), findings.collapsed) == (["copy 0", "copy 1"], 0)
+
+
+async def test_the_newest_of_what_repeats_is_shown_at_the_place_of_the_best(world: World) -> None:
+    best = await world.add("best", f"refund period {LONG}", updated=date(2024, 1, 1))
+    await world.add("between", "refund " + "x y z " * 30, updated=date(2026, 9, 9))
+    before = await world.find(limit=3)
+    assert names(before) == ["best", "between"], "the control"
+    await world.add("newest", LONG, updated=date(2026, 1, 1))
+    await world.add("undated", f"refund {LONG}")
+    world.recipe = msgspec.structs.replace(RECIPE, collapse=0.0)
+    assert names(await world.find(limit=4)) == ["best", "undated", "between", "newest"], "the control"
+    world.recipe = RECIPE
+    findings = await world.find(limit=3)
+    assert names(findings) == ["newest", "between"]
+    shown = findings.passages[0]
+    assert (shown.passage.text, shown.cosine) == (LONG, before.passages[0].cosine)
+    assert findings.collapsed == 2
+    await world.revoke(best)
+    left = await world.find(limit=3)
+    assert set(names(left)) == {"newest", "between"}
+    assert left.collapsed == 1
+
+
+@pytest.mark.parametrize("updated", [date(2026, 11, 20), None])
+async def test_a_copy_that_the_caller_may_not_see_has_no_influence(world: World, updated: date | None) -> None:
+    await world.add("mine", "refund period", updated=date(2024, 1, 1))
+    await world.add("other", "refund")
+    alone = await world.find(limit=3)
+    for name in ("a hidden", "z hidden"):
+        await world.add(name, "refund period", HR, updated=updated)
+    crowded = await world.find(limit=3)
+    assert (crowded.passages, crowded.collapsed) == (alone.passages, 0)
+    assert (await world.find(access=reader("staff", "hr"), limit=3)).collapsed == 2, "the control"
+
+
+@pytest.mark.parametrize("updated", [date(2026, 11, 20), None])
+async def test_a_copy_that_only_the_catalog_knows_to_be_hidden_has_none_either(
+    world: World, updated: date | None
+) -> None:
+    await world.add("mine", "refund period", updated=date(2024, 1, 1))
+    await world.add("other", "refund")
+    alone = await world.find(limit=3)
+    for name in ("a revoked", "z revoked"):
+        await world.revoke(await world.add(name, "refund period", updated=updated))
+    crowded = await world.find(limit=3)
+    assert [one.passage for one in crowded.passages] == [one.passage for one in alone.passages]
+    assert (crowded.collapsed, crowded.stale) == (0, 2)
+
+
+async def test_a_copy_outside_of_the_callers_filter_has_no_influence(world: World) -> None:
+    await world.add("old", "refund period", updated=date(2024, 1, 1))
+    await world.add("new", "refund period", updated=date(2026, 1, 1))
+    assert names(await world.find(limit=3)) == ["new"]
+    narrowed = await world.find(narrowing=Narrowing(updated_before=date(2025, 1, 1)), limit=3)
+    assert (names(narrowed), narrowed.collapsed) == (["old"], 0)
+
+
+async def test_a_reranker_sees_each_repeated_passage_once(ranked: World) -> None:
+    await ranked.add("copy", "Refund period.", updated=date(2026, 1, 1))
+    reranker = Scripted({**SCORES, "Refund period.": 9.0})
+    assert names(await ranked.find(reranker=reranker))[0] == "copy"
+    assert reranker.asked == ["Refund period.", "refund period x y", "refund a b c d"]
+
+
+@pytest.mark.parametrize(("days", "old"), [(19, True), (20, False)])
+async def test_a_passage_is_old_by_the_rule_of_its_category(world: World, days: int, old: bool) -> None:
+    world.recipe = msgspec.structs.replace(RECIPE, freshness={"policy": days})
+    await world.add("policy", "refund period", category="policy", updated=date(2026, 11, 1))
+    await world.add("note", "refund", category="note", updated=date(2000, 1, 1))
+    found = await world.find()
+    assert {one.passage.ref.document: one.old for one in found.passages} == {"policy": old, "note": False}

@@ -58,7 +58,7 @@ def parse(name: str, raw: bytes) -> Parsed:
     if raw.startswith(_ZIP) or (suffix in _PACKAGES and raw.startswith(b"PK")):
         return _package(suffix, raw)
     if suffix in _PACKAGES:
-        raise ParseError(f"not a {suffix[1:].upper()} file: its content is something else")
+        raise ParseError(f"no {suffix[1:].upper()} file: its content is something else")
     return _reader(suffix, decoded := decode(raw))(decoded)
 
 

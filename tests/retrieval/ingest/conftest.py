@@ -1,12 +1,20 @@
 """Documents in every format, made when asked for."""
 
 import io
+import json
 import unicodedata
 import zipfile
 from collections.abc import Callable
+from datetime import datetime, time
 
 import docx
+import pptx
 import pytest
+import xlsxwriter
+from pptx.chart.data import CategoryChartData
+from pptx.enum.chart import XL_CHART_TYPE
+from pptx.presentation import Presentation
+from pptx.util import Inches
 from reportlab.lib import colors
 from reportlab.lib.styles import getSampleStyleSheet
 from reportlab.pdfgen.canvas import Canvas
@@ -94,6 +102,110 @@ def refunds_docx() -> bytes:
     document.add_paragraph("There are none.")
     document.save(out)
     return out.getvalue()
+
+
+@pytest.fixture(scope="session")
+def refunds_pptx() -> bytes:
+    """A title, a list with notes, shapes out of order with a table and a chart, a hidden slide, one without a title."""
+    deck, out = pptx.Presentation(), io.BytesIO()
+    _titled_slides(deck)
+    _figures_slide(deck)
+    deck.slides.add_slide(deck.slide_layouts[5]).shapes.title.text = "Hidden"
+    deck.slides[-1].element.set("show", "0")
+    last = deck.slides.add_slide(deck.slide_layouts[6])
+    last.shapes.add_textbox(0, 0, Inches(2), Inches(1)).text_frame.text = "Thank you"
+    deck.save(out)
+    return out.getvalue()
+
+
+def _titled_slides(deck: Presentation) -> None:
+    first = deck.slides.add_slide(deck.slide_layouts[0])
+    first.shapes.title.text, first.placeholders[1].text = "Refund policy", "For all staff"
+    second = deck.slides.add_slide(deck.slide_layouts[1])
+    second.shapes.title.text = "Enterprise"
+    second.placeholders[1].text = "Ask within 45 days\nName the order\nby number"
+    second.placeholders[1].text_frame.paragraphs[2].level = 1
+    second.notes_slide.notes_text_frame.text = "Tell them about the pilot."
+
+
+def _figures_slide(deck: Presentation) -> None:
+    shapes = deck.slides.add_slide(deck.slide_layouts[5]).shapes
+    shapes.title.text = "Figures"
+    shapes.add_textbox(Inches(1), Inches(5), Inches(2), Inches(1)).text_frame.text = "Below the table"
+    table = shapes.add_table(2, 2, Inches(1), Inches(2), Inches(4), Inches(1)).table
+    for number, text in enumerate(["Region", "Days", "Europe", "45"]):
+        table.cell(number // 2, number % 2).text = text
+    data = CategoryChartData()
+    data.categories = ["2025", "2026"]
+    data.add_series("Refunds", (12, 30.5))
+    shapes.add_chart(XL_CHART_TYPE.COLUMN_CLUSTERED, Inches(1), Inches(6), Inches(4), Inches(1), data)
+    group = shapes.add_group_shape()
+    group.shapes.add_textbox(Inches(5), Inches(3), Inches(1), Inches(1)).text_frame.text = "right"
+    group.shapes.add_textbox(Inches(1), Inches(3), Inches(1), Inches(1)).text_frame.text = "left"
+
+
+@pytest.fixture(scope="session")
+def refunds_xlsx() -> bytes:
+    """A sheet with two tables of every kind of value, an empty one, a hidden one, one with a stray formatted cell."""
+    out = io.BytesIO()
+    with xlsxwriter.Workbook(out) as book:
+        day, moment = book.add_format({"num_format": "yyyy-mm-dd"}), book.add_format({"num_format": "hh:mm"})
+        fees = book.add_worksheet("Fees")
+        fees.write_row(0, 0, ["Region", "Days", "", "Since", "At", "Open", "Share"])
+        fees.write_row(1, 0, ["Europe", 45])
+        fees.write_datetime(1, 3, datetime(2026, 3, 1), day)
+        fees.write_datetime(1, 4, time(14, 30), moment)
+        fees.write_row(1, 5, [True, 0.1 + 0.2])
+        fees.write_row(4, 1, ["Total", 1234567.5])
+        book.add_worksheet("Empty")
+        hidden = book.add_worksheet("Hidden")
+        hidden.write(0, 0, "secret")
+        hidden.hide()
+        people = book.add_worksheet("People")
+        people.write(0, 0, "Femi")
+        people.write_blank(1_000_000, 16_000, None, day)
+    return out.getvalue()
+
+
+@pytest.fixture(scope="session")
+def refunds_epub() -> bytes:
+    """Two chapters, listed in another order than they are packed in, with elements that close themselves."""
+    page = "<?xml version='1.0'?><html xmlns='http://www.w3.org/1999/xhtml'><head><title/></head><body>{}</body></html>"
+    listed = "<item id='{0}' href='text/{0}%20x.xhtml' media-type='application/xhtml+xml'/>"
+    package = (
+        "<package xmlns='http://www.idpf.org/2007/opf' xmlns:dc='http://purl.org/dc/elements/1.1/'><metadata>"
+        f"<dc:title>Refunds at Tallis</dc:title></metadata><manifest>{listed.format('one')}{listed.format('two')}"
+        "<item id='cover' href='cover.png' media-type='image/png'/></manifest><spine><itemref idref='cover'/>"
+        "<itemref idref='one'/><itemref idref='two'/><itemref idref='one'/></spine></package>"
+    )
+    container = (
+        "<container xmlns='urn:oasis:names:tc:opendocument:xmlns:container'><rootfiles>"
+        "<rootfile full-path='OEBPS/book.opf'/></rootfiles></container>"
+    )
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("mimetype", "application/epub+zip")
+        archive.writestr("META-INF/container.xml", container)
+        archive.writestr("OEBPS/text/two x.xhtml", page.format("<p>Fees: <span id='p2'/>none.</p>"))
+        archive.writestr("OEBPS/text/one x.xhtml", page.format("<h1>Periods</h1><p><a id='x'/>45 days.</p>"))
+        archive.writestr("OEBPS/book.opf", package)
+    return out.getvalue()
+
+
+@pytest.fixture(scope="session")
+def refunds_ipynb() -> bytes:
+    """Markdown, code, what it printed, a picture."""
+    shown = {"image/png": "aGk=", "text/plain": ["45"]}
+    cells = [
+        {"cell_type": "markdown", "metadata": {}, "source": ["# Refunds\n", "\n", "By *region*."]},
+        {
+            "cell_type": "code",
+            "source": "print(days)\ndays",
+            "outputs": [{"output_type": "stream", "text": ["45 days\n"]}, {"output_type": "x", "data": shown}],
+        },
+        {"cell_type": "raw", "source": "left out"},
+    ]
+    return json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells}).encode()
 
 
 @pytest.fixture(scope="session")

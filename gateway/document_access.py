@@ -1,0 +1,84 @@
+"""Who may do what with which document: the one place where an id in a request becomes a document for its caller."""
+
+from collections.abc import AsyncIterator
+from typing import TypeAlias
+
+from fastapi import Request
+
+from gateway.auth import require
+from gateway.document_schemas import EVERY_TENANT, Listing
+from gateway.errors import Forbidden, no_such_document
+from gateway.parts import parts
+from retrieval.acl import Principal, access_filter
+from retrieval.catalog import Catalog
+from retrieval.entries import Document
+
+Place: TypeAlias = tuple[str, str]
+_WRITE, _ADMIN, _SEARCH = "documents:write", "admin", "search"
+
+
+def writer(request: Request) -> Principal:
+    """The verified caller, who may change documents of their tenant, and so see all of them."""
+    return _caller(request, _WRITE)
+
+
+def reader(request: Request) -> Principal:
+    """The verified caller, who may see documents: as a writer all of the tenant, else what their access permits."""
+    return _caller(request, _SEARCH)
+
+
+def writes(principal: Principal) -> bool:
+    """Whether the caller's credential is for changing documents."""
+    return not principal.scopes.isdisjoint((_WRITE, _ADMIN))
+
+
+def tenant_for(principal: Principal, asked: str | None) -> str:
+    """The tenant whose documents are meant; only an administrator may mean another one than their own."""
+    if asked is not None and asked != principal.tenant and _ADMIN not in principal.scopes:
+        raise Forbidden(f"this key is of one tenant: documents of another one need the scope {_ADMIN!r}")
+    return asked or principal.tenant
+
+
+async def resolve(catalog: Catalog, principal: Principal, tenant: str, document: str) -> Document:
+    """The document with this id, if it is there and this caller may see it; else NotFound, which tells not which."""
+    known = await catalog.get(tenant_for(principal, tenant), document)
+    if known is None or not _sees(principal, known):
+        raise no_such_document()
+    return known
+
+
+async def page(
+    catalog: Catalog, principal: Principal, wanted: Listing, after: Place | None
+) -> tuple[list[Document], Place | None]:
+    """Documents that this caller may see, in order of tenant and id, and where to go on when there are more.
+
+    What they may not see leaves no trace: neither its id nor a shorter page.
+    """
+    tenant = tenant_for(principal, wanted.tenant)
+    found: list[Document] = []
+    async for one in _listed(catalog, None if tenant == EVERY_TENANT else tenant, wanted, after):
+        if _sees(principal, one) and wanted.category in (None, one.category):
+            if len(found) == wanted.limit:
+                return found, (found[-1].access.tenant, found[-1].id)
+            found.append(one)
+    return found, None
+
+
+async def _listed(
+    catalog: Catalog, tenant: str | None, wanted: Listing, after: Place | None
+) -> AsyncIterator[Document]:
+    while some := await catalog.listing(tenant, origin=wanted.origin, after=after, limit=wanted.limit + 1):
+        for one in some:
+            yield one
+        after = some[-1].access.tenant, some[-1].id
+
+
+def _sees(principal: Principal, document: Document) -> bool:
+    return writes(principal) or access_filter(principal).permits(document.access)
+
+
+def _caller(request: Request, scope: str) -> Principal:
+    principal = parts(request).authenticator.principal(request.headers.get("authorization"))
+    if not writes(principal):
+        require(principal, scope)
+    return principal

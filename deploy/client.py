@@ -1,6 +1,6 @@
 """The gateway's API as the command line uses it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Self
 
@@ -12,15 +12,26 @@ _PATIENCE_SECONDS = 180.0
 
 
 class GatewayRefused(Exception):
-    """The gateway said no, or nothing answered; the text is what to tell the user."""
+    """The gateway said no, or nothing answered; the text is what to tell the user.
+
+    `code` and `param` are those of the API's error, `status` is the HTTP status; all None when no gateway answered.
+    """
+
+    def __init__(
+        self, message: str, *, status: int | None = None, code: str | None = None, param: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.param = param
 
 
 class Gateway:
     """A connection to the gateway that is kept between requests; use it as a context manager."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, patience: float = _PATIENCE_SECONDS) -> None:
         self._settings = settings
-        self._http = httpx2.Client(base_url=settings.url, timeout=_PATIENCE_SECONDS)
+        self._http = httpx2.Client(base_url=settings.url, timeout=patience)
 
     def __enter__(self) -> Self:
         return self
@@ -28,12 +39,25 @@ class Gateway:
     def __exit__(self, *raised: object) -> None:
         self._http.close()
 
-    def post(self, path: str, body: dict[str, Any], *, key: str | None = None) -> dict[str, Any]:
-        """Send a JSON request as the holder of `key` (or of the configured one) and return the JSON answer."""
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        query: Mapping[str, Any] | None = None,
+        key: str | None = None,
+    ) -> dict[str, Any]:
+        """Send a request as the holder of `key` (or of the configured one) and return the JSON answer."""
         headers = _headers(self._settings, key)
+        given = {name: value for name, value in (query or {}).items() if value is not None}
         with _mapped(self._settings):
-            response = self._http.post(path, json=body, headers=headers)
+            response = self._http.request(method, path, json=body, params=given or None, headers=headers)
         return _accepted(response)
+
+    def post(self, path: str, body: dict[str, Any], *, key: str | None = None) -> dict[str, Any]:
+        """Send a JSON request."""
+        return self.call("POST", path, body, key=key)
 
     def stream(self, path: str, body: dict[str, Any], *, key: str | None = None) -> bytes:
         """The same, reading a stream of server-sent events to its end."""
@@ -69,7 +93,13 @@ def _mapped(settings: Settings) -> Iterator[None]:
 
 
 def _accepted(response: httpx2.Response) -> dict[str, Any]:
-    answer: dict[str, Any] = response.json()
-    if response.status_code != httpx2.codes.OK:
-        raise GatewayRefused(f"{response.status_code} {answer['error']['message']}")
-    return answer
+    status = response.status_code
+    try:
+        answer: dict[str, Any] = response.json()
+        if response.is_success:
+            return answer
+        error = answer["error"]
+        told = f"{status} {error['message']}"
+    except (ValueError, KeyError, TypeError) as unreadable:
+        raise GatewayRefused(f"{status} from something that is not a gateway of ours", status=status) from unreadable
+    raise GatewayRefused(told, status=status, code=error.get("code"), param=error.get("param"))

@@ -1,30 +1,27 @@
 """How a long run is shown: a live bar on a terminal, a line now and then in a log."""
 
-import json
 import sys
 import time
 from types import TracebackType
 from typing import Self
 
-import msgspec
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-from retrieval.ingest.pipeline import Report
 
 _EVERY_SECONDS = 5.0
 
 
-class IngestProgress:
-    """Call it with (done, total, what); use it as a context manager around the run."""
+class RunProgress:
+    """Call it with (done, total, what); use it as a context manager around the run. `doing` names the run."""
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    def __init__(self, doing: str, *, quiet: bool = False) -> None:
         columns = (
-            TextColumn("ingesting"),
+            TextColumn(doing),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("{task.description}"),
         )
+        self._doing = doing
         self._live = Progress(*columns, disable=quiet or not sys.stdout.isatty())
         self._lines = not quiet and not sys.stdout.isatty()
         self._task = self._live.add_task("", total=None)
@@ -39,34 +36,16 @@ class IngestProgress:
     ) -> None:
         self._live.stop()
 
+    @property
+    def seconds(self) -> float:
+        """Since the run began."""
+        return time.monotonic() - self._started
+
     def __call__(self, done: int, total: int, what: str) -> None:
-        """Note how far the run is."""
-        self._live.update(self._task, completed=done, total=total, description=what)
+        """Note how far the run is; a total of 0 is one that nobody knows yet."""
+        self._live.update(self._task, completed=done, total=total or None, description=what)
         now = time.monotonic()
         if self._lines and now - self._said > _EVERY_SECONDS:
             self._said = now
-            sys.stdout.write(f"  ingesting {done}/{total} ({now - self._started:.0f} s): {what}\n")
+            sys.stdout.write(f"  {self._doing} {done}/{total} ({now - self._started:.0f} s): {what}\n")
             sys.stdout.flush()
-
-    def summarise(self, report: Report, *, as_json: bool) -> None:
-        """What was done, and with its reason each document that did not get in or was taken from its readers."""
-        counts: dict[str, int] = {}
-        for outcome in report.outcomes:
-            counts[outcome.status] = counts.get(outcome.status, 0) + 1
-        if as_json:
-            shown = {
-                "counts": counts,
-                "embedded": report.embedded,
-                "troubled": report.troubled,
-                "departed": report.departed,
-                "manifest": report.manifest,
-            }
-            sys.stdout.write(json.dumps(msgspec.to_builtins(shown), indent=2) + "\n")
-            return
-        for outcome in report.troubled + report.departed:
-            sys.stderr.write(f"{outcome.status}: {outcome.reason}\n")
-        done = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
-        manifest, took = report.manifest, time.monotonic() - self._started
-        sys.stdout.write(
-            f"{manifest.name}: {done}; {report.embedded} chunks embedded, {manifest.chunks} held, {took:.1f} s\n"
-        )

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Self
 
-from pydantic import SecretStr, model_validator
+from pydantic import PrivateAttr, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from retrieval.layout import Layout
@@ -15,9 +15,9 @@ class Settings(BaseSettings, Layout):
     model_config = SettingsConfigDict(env_prefix="TWINPIN_", extra="ignore", use_attribute_docstrings=True)
 
     url: str = "http://127.0.0.1:8080"
-    """The gateway that `ask`, `search` and `evaluate` talk to; by default the one here, at whatever port is set."""
+    """The gateway that commands talk to; by default the one here, at whatever port is set."""
     api_key: str | None = None
-    """The caller's key for `ask` and `search`."""
+    """The key that commands show to the gateway."""
     data: Path = Path(".twinpin")
     """Folder of the catalog, the indexes, the model weights and the keys."""
     catalog_url: SecretStr | None = None
@@ -37,8 +37,16 @@ class Settings(BaseSettings, Layout):
     engine_python: Path = Path(".engine/bin/python")
     """Interpreter of the engine's environment."""
 
+    _elsewhere: bool = PrivateAttr(default=False)
+
     @model_validator(mode="after")
     def _local_gateway(self) -> Self:
-        if "url" not in self.model_fields_set:
+        self._elsewhere = "url" in self.model_fields_set
+        if not self._elsewhere:
             self.url = f"http://127.0.0.1:{self.port}"
         return self
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether a gateway was named: then documents are its business, and nothing is opened here."""
+        return self._elsewhere

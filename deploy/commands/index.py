@@ -1,0 +1,151 @@
+"""`twinpin index`: versions of the index, built beside the one that answers."""
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from deploy.commands.printing import TROUBLED, AsJson, print_json, print_line, print_table
+from deploy.settings import Settings
+
+if TYPE_CHECKING:
+    from deploy.golden import GoldenQuestion
+    from deploy.indexing import Comparison, Listed
+
+app = typer.Typer(no_args_is_help=True, help="Index versions: build, check and compare them beside the live one.")
+Golden = Annotated[Path | None, typer.Option(help="Golden questions, a JSON object a line; without it, the sample's.")]
+
+
+@app.command("build")
+def build(
+    recipe: Annotated[str | None, typer.Argument(help="The name of a version, or its recipe file.")] = None,
+    like: Annotated[str | None, typer.Option("--from", help="Start from this version's recipe.")] = None,
+    change: Annotated[list[str] | None, typer.Option("--set", help="A field of it, chunker.budget=240.")] = None,
+    store: Annotated[str | None, typer.Option(help="URL of a Qdrant server to build it on.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Build a version from the catalog, or go on with a build that was cut off; the live one is not touched."""
+    from deploy.indexing import build_index, derive_recipe, find_recipe
+    from deploy.progress import RunProgress
+
+    if (recipe is None) == (like is None) or (change and like is None):
+        raise typer.BadParameter("name a recipe, or a version to start --from and what to --set in it")
+    settings = Settings()
+    wanted = find_recipe(settings, recipe) if recipe else derive_recipe(settings, like or "", change or [])[0]
+    with RunProgress("building", quiet=as_json) as progress:
+        manifest, followed = asyncio.run(build_index(settings, wanted, progress, store=store))
+    if as_json:
+        print_json({"manifest": manifest, "documents": followed.documents, "embedded": followed.embedded})
+        return
+    print_line(
+        f"{manifest.name}: {manifest.documents} documents, {manifest.chunks} chunks, {followed.embedded} embedded now, "
+        f"{progress.seconds:.1f} s; pin it in {settings.releases} to open it"
+    )
+
+
+@app.command("list")
+def list_all(as_json: AsJson = False) -> None:
+    """All versions that are built, pinned or described here."""
+    from deploy.indexing import list_indexes
+
+    listed = asyncio.run(list_indexes(Settings()))
+    if as_json:
+        print_json(listed)
+    else:
+        print_table(("name", "pinned as", "built", "documents", "chunks", "tenants behind", "place"), map(_row, listed))
+
+
+@app.command("show")
+def show(name: str, as_json: AsJson = False) -> None:
+    """One version and the recipe that names it."""
+    import msgspec
+
+    from deploy.indexing import show_index
+
+    listed, recipe = asyncio.run(show_index(Settings(), name))
+    if as_json:
+        print_json({**msgspec.to_builtins(listed), "recipe": msgspec.to_builtins(recipe)})
+        return
+    print_table(
+        ("field", "value"),
+        zip(("name", "pinned as", "built", "documents", "chunks", "behind", "place"), _row(listed), strict=True),
+    )
+    print_line(msgspec.yaml.encode(recipe).decode())
+
+
+@app.command("verify")
+def verify(
+    name: str,
+    golden: Annotated[Path | None, typer.Option(help="Ask these too: recall must not be below stable's.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check a version before it takes traffic. Exit code 3 when a check fails."""
+    from deploy.indexing import verify_index
+    from deploy.pinboard import read_pinboard
+    from retrieval.preflight import passed
+
+    settings = Settings()
+    stable = read_pinboard(settings.releases).pins.index.stable
+    checks = asyncio.run(verify_index(settings, name, _golden(golden) if golden else (), stable=stable))
+    if as_json:
+        print_json(checks)
+    else:
+        print_table(("check", "", "found"), [(one.name, "ok" if one.passed else "FAILED", one.found) for one in checks])
+    if not passed(checks):
+        raise typer.Exit(TROUBLED)
+
+
+@app.command("diff")
+def diff(before: str, after: str, golden: Golden = None, as_json: AsJson = False) -> None:
+    """What finding changes between two versions on golden questions."""
+    from deploy.indexing import diff_indexes
+
+    comparison = asyncio.run(diff_indexes(Settings(), before, after, _golden(golden)))
+    if as_json:
+        print_json(comparison)
+    else:
+        _show_comparison(comparison)
+
+
+@app.command("drop")
+def drop(name: str, as_json: AsJson = False) -> None:
+    """Remove a version that no pin names."""
+    from deploy import indexing
+
+    asyncio.run(indexing.drop(Settings(), name))
+    if as_json:
+        print_json({"dropped": name})
+    else:
+        print_line(f"dropped {name}")
+
+
+def _golden(path: Path | None) -> "list[GoldenQuestion]":
+    from deploy.golden import load_golden, sample_golden
+
+    return load_golden(path) if path else sample_golden()
+
+
+def _row(listed: "Listed") -> tuple[object, ...]:
+    built = listed.sealed.sealed.isoformat(timespec="seconds") if listed.sealed else "no"
+    counted = (listed.documents, listed.chunks, listed.behind)
+    return (listed.name, listed.pinned, built, *counted, listed.place)
+
+
+def _show_comparison(comparison: "Comparison") -> None:
+    rows = [
+        (
+            one.question,
+            one.caller,
+            " ".join(one.gained),
+            " ".join(one.lost),
+            " ".join(one.before[:3]),
+            " ".join(one.after[:3]),
+        )
+        for one in comparison.differences
+    ]
+    print_table(("question", "caller", "gained", "lost", "first three before", "after"), rows)
+    print_line(
+        f"{len(comparison.differences)} of {comparison.questions} questions find something else; recall "
+        f"{comparison.recall_before:.3f} -> {comparison.recall_after:.3f}"
+    )

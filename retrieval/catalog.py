@@ -33,6 +33,7 @@ from retrieval.entries import (
 )
 from retrieval.errors import DocumentMissing
 from retrieval.ledger import Ledger
+from retrieval.mentions import mentioned
 from retrieval.recording import DESCRIPTION, advance, delete, describe, grant, of, put, store
 from retrieval.store import ChunkRef
 from retrieval.tables import (
@@ -232,6 +233,16 @@ class Catalog(Ledger):
         """The documents that an ingestion changed."""
         theirs = sa.select(changes.c.document).where(changes.c.tenant == tenant, changes.c.ingestion == ingestion)
         return [str(row.document) for row in await self._all(theirs.distinct().order_by(changes.c.document))]
+
+    async def unmentioned(self, texts: Sequence[str]) -> list[str]:
+        """Those of `texts` that stand in nothing that is kept of any document: reads all there is, for erasure."""
+        statement, left = mentioned(self.database.dialect), []
+        async with self.database.connect() as connection:
+            for text in texts:
+                values = {"words": text, "encoded": text.encode()}
+                if not (await connection.execute(statement, values)).scalar_one():
+                    left.append(text)
+        return left
 
     def writing(self, tenants: Iterable[str]) -> AbstractAsyncContextManager[None]:
         """Be the only one who writes documents of these tenants, in this process and, on PostgreSQL, in any."""

@@ -21,20 +21,20 @@ from retrieval.receipt import Erased, Receipt, SignedReceipt, Signer
 from retrieval.residue import scan
 from retrieval.store import ChunkStore
 
-_NEEDLE, _NEEDLES = 24, 48
+_SHORTEST, _LONGEST, _SAMPLES = 8, 24, 48
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is erased: by now deleted for every reader. `needles` are words that nothing else holds."""
+    """What is erased: by now deleted for every reader. `words` stood in it and stand in nothing that is kept.
+
+    `marks` are the same with its id, if no other document is called so: only the catalog's tombstone keeps that.
+    """
 
     tenant: str
     document: str
-    needles: tuple[str, ...]
-
-    def encoded(self) -> list[bytes]:
-        """As they would stand in a file."""
-        return [needle.encode() for needle in self.needles]
+    words: tuple[str, ...]
+    marks: tuple[str, ...]
 
 
 class Erasable(Protocol):
@@ -61,7 +61,7 @@ class CatalogErasure:
             return Erased("catalog", done, None, 0, self.until())
         names = (file.name, f"{file.name}-wal", f"{file.name}-shm")
         files = [path for name in names if (path := file.with_name(name)).exists()]
-        residue = scan(files, subject.encoded())
+        residue = scan(files, [word.encode() for word in subject.words])
         return Erased("catalog", done, residue.scanned, residue.found, self.until())
 
 
@@ -125,7 +125,8 @@ class Eraser:
         requested = self.now()
         words = await self._words(tenant, document)
         deleted = await self.documents.delete(tenant, document, erased=True)
-        subject = Subject(tenant, document, tuple(await self.documents.catalog.unmentioned([document, *words])))
+        left = await self.documents.catalog.unmentioned([document, *words])
+        subject = Subject(tenant, document, tuple(word for word in left if word in words), tuple(left))
         stores = [await _erased(one, subject) for one in await self._erasables()]
         receipt = Receipt(
             f"era_{uuid4().hex}", tenant, document, deleted.sequence, requested, self.now(), tuple(stores)
@@ -143,13 +144,12 @@ class Eraser:
         ]
 
     async def _words(self, tenant: str, document: str) -> list[str]:
-        """Samples of all that is kept of it: of every version's text, titles and addresses."""
+        """Samples of all that is kept of it: of every version's title and text."""
         catalog, found = self.documents.catalog, []
         for version in await catalog.history(tenant, document):
-            one = version.document
-            found += [one.title, one.source]
-            found += _samples(await catalog.text(tenant, document, one.version, PARSER) or "")
-        return sorted({word for word in found if word})
+            text = await catalog.text(tenant, document, version.document.version, PARSER) or ""
+            found += [version.document.title, *_samples(text)]
+        return sorted({word for word in found if len(word.encode()) >= _SHORTEST and word not in document})
 
     def _until(self) -> datetime:
         return self.now() + self.retention
@@ -170,12 +170,12 @@ async def _erased(erasable: Erasable, subject: Subject) -> Erased:
 
 
 async def _looked_through(name: str, store: ChunkStore, done: str, subject: Subject, until: datetime) -> Erased:
-    residue = await store.residue(subject.encoded())
+    residue = await store.residue([mark.encode() for mark in subject.marks])
     return Erased(name, done, residue.scanned, residue.found, None if residue.scanned is not None else until)
 
 
 def _samples(text: str) -> list[str]:
-    """Stretches from all over a text, each within one line, so that they stand in a file as they are."""
-    lines = [line for raw in text.splitlines() if len(line := raw.strip()) >= _NEEDLE]
-    step = max(1, len(lines) // _NEEDLES)
-    return [line[:_NEEDLE] for line in lines[::step]]
+    """Beginnings of lines from all over a text, short enough to stand in a file in one piece."""
+    lines = [line for raw in text.splitlines() if (line := raw.strip())]
+    step = max(1, len(lines) // _SAMPLES)
+    return [line[:_LONGEST] for line in lines[::step]]

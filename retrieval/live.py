@@ -188,15 +188,14 @@ class LiveIndex:
         return {tenant: changed for tenant, changed in found.items() if changed}
 
     async def _mend(self) -> int:
-        """Bring documents whose writing was cut off to what the catalog says of them."""
-        if await self.store.count() == 0 and await self.catalog.held(self.name):
-            await self.catalog.forget_index(self.name)
+        """Bring documents whose writing was cut off to what the catalog says of them; their chunks are made anew."""
         held = await self.catalog.held(self.name)
         unsettled = sorted(key for key, one in held.items() if not one.described)
         for tenant, document in unsettled:
             known = await self.catalog.get(tenant, document)
             async with self._writing:
                 await self.store.delete(tenant, document, keep=known.version if known else None)
+                await self.catalog.hold(self.name, {(tenant, document): BEGUN})
             async for batch in self._batches(tenant, [(document, 0)]):
                 await self._follow(batch)
         return len(unsettled)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from retrieval.catalog import Catalog
 from retrieval.edge_store import EdgeStore
-from retrieval.errors import IndexNotSealed, RecipeError
+from retrieval.errors import CatalogError, IndexNotSealed, RecipeError, StoreError
 from retrieval.index import IndexRecipe
 from retrieval.ingest.prepared import Parser
 from retrieval.live import LiveIndex
@@ -56,10 +56,20 @@ async def open_live(
     where = place.where(recipe.name, sealed)
     store = await open_store(recipe.name, recipe.embedder.dimensions, place, where)
     try:
+        await _forget_if_lost(recipe.name, store, catalog, create)
         return LiveIndex(recipe, store, catalog, parser)
-    except RecipeError:
+    except (RecipeError, StoreError, CatalogError):
         await store.close()
         raise
+
+
+async def _forget_if_lost(name: str, store: ChunkStore, catalog: Catalog, create: bool) -> None:
+    """A store that lost everything is built anew, but not by whoever wanted to serve from it at once."""
+    if await store.count() or not any(held.chunks for held in (await catalog.held(name)).values()):
+        return
+    if not create:
+        raise IndexNotSealed(f"index {name!r} has lost its content: run `twinpin index build {name}`")
+    await catalog.forget_index(name)
 
 
 async def sealed_place(recipe: IndexRecipe, catalog: Catalog) -> str | None:

@@ -1,0 +1,28 @@
+"""Whether words still stand in anything that the catalog keeps: what a byte scan may look for after an erasure."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import sqlalchemy as sa
+
+from retrieval.tables import documents, ingestion_items, originals, pieces, versions
+
+
+def mentioned(dialect: str) -> sa.Select[Any]:
+    """Whether the bound `words` stand in any text, original, description or id that is kept."""
+    return sa.select(sa.or_(*(sa.exists().where(found) for found in _places(dialect))).label("found"))
+
+
+def _places(dialect: str) -> Iterator[sa.ColumnElement[bool]]:
+    words = sa.bindparam("words", type_=sa.Text)
+    told = (documents.c.id, documents.c.title, documents.c.source, versions.c.title, versions.c.source)
+    yield from (_holds(dialect, column, words) for column in (pieces.c.text, *told))
+    encoded = sa.bindparam("encoded", type_=sa.LargeBinary)
+    yield from (_holds(dialect, column, encoded) for column in (originals.c.raw, ingestion_items.c.payload))
+
+
+def _holds(dialect: str, column: sa.Column[Any], words: sa.BindParameter[Any]) -> sa.ColumnElement[bool]:
+    found: sa.ColumnElement[int] = (
+        sa.func.instr(column, words) if dialect == "sqlite" else sa.func.pg_catalog.position(column, words)
+    )
+    return found > 0

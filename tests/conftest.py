@@ -14,6 +14,13 @@ from deploy.settings import Settings
 ROOT = Path(__file__).parent.parent
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How long the proofs go on: a few minutes here, as long as wanted by `make duel` and `make crash`."""
+    parser.addoption("--duel", type=int, default=100_000, help="queries of the duel on the embedded engine")
+    parser.addoption("--machine", type=int, default=60, help="runs of the state machine, of 40 steps each")
+    parser.addoption("--crash", type=int, default=100, help="kills of a process that writes")
+
+
 @dataclass(frozen=True)
 class RunningStack:
     """The real thing: sample documents, engine with a real model, gateway."""

@@ -1,133 +1,202 @@
-"""The duel: random callers, documents and access edits on the embedded engine, against an oracle without one."""
+"""The duel: random callers, documents and changes over the whole finding story, against an oracle without an engine."""
 
+import asyncio
+import multiprocessing
 import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
+from datetime import UTC, date, datetime, timedelta
 
-from retrieval.acl import Access, Principal, access_filter
-from retrieval.catalog import Catalog, Content, Document
-from retrieval.edge_store import EdgeStore
-from retrieval.embed import HASH, HashEmbedder
-from retrieval.index import Bm25, Chunker, Embedding, Fusion, IndexRecipe
-from retrieval.search import Finder
-from retrieval.sparse import Bm25Encoder
-from retrieval.store import ChunkPoint, ChunkRef, ChunkStore, Narrowing
+import pytest
 
-QUERIES, DOCUMENTS, CHUNKS, LIMIT = 10_000, 150, 3, 8
-WORDS = [f"word{n}" for n in range(60)]
-GROUPS = [f"g{n}" for n in range(50)]
-RECIPE = IndexRecipe(
-    label="duel",
-    parser="blocks-1",
-    chunker=Chunker("tree-1", 100, "none"),
-    embedder=Embedding(HASH, "", "", 32),
-    bm25=Bm25(1.2, 0.75, 10.0, "english"),
-    fusion=Fusion("convex", 0.5, 0.5),
-    reranker=None,
-    candidates=20,
-    passages=LIMIT,
-    abstain_below=0.0,
-)
+from retrieval.acl import access_filter
+from retrieval.search import Finder, Findings
+from retrieval.store import Narrowing
+from tests.proofs import draw
+from tests.proofs.oracle import Key, Oracle, Paper, Who
+from tests.proofs.world import ANYTHING, World, access, open_world, principal, scratch
+
+TENANTS = ["acme", "other", "third"]
+SECTIONS, LIMIT = 3, 8
+SHARES = 2  # processes
 
 
-@dataclass
-class World:
-    """The documents as the oracle knows them: text and access, nothing else."""
+@dataclass(slots=True)
+class Tally:
+    """What a duel came to: how many queries, passages, full results, changes, and refusals of a lagging index."""
 
-    rng: random.Random
-    catalog: Catalog
-    store: ChunkStore
-    access: dict[tuple[str, str], Access]
-    text: dict[tuple[str, str], str]
+    queries: int = 0
+    passages: int = 0
+    full: int = 0
+    narrowed: int = 0
+    changes: int = 0
+    refusals: int = 0
 
-    def random_access(self, tenant: str) -> Access:
-        def some(most: int) -> frozenset[str]:
-            users = [f"user:u{n}" for n in range(20)]
-            grants = [f"group:{group}" for group in GROUPS] + users
-            return frozenset(self.rng.sample(grants, self.rng.randint(0, most)))
-
-        return Access(tenant, some(12), some(2) if self.rng.random() < 0.3 else frozenset())
-
-    def random_principal(self) -> Principal:
-        groups = frozenset(self.rng.sample(GROUPS, self.rng.randint(0, 50)))
-        tenant = self.rng.choice(["acme", "other", "third", "nobody"])
-        return Principal(tenant, f"u{self.rng.randrange(25)}", groups, frozenset())
-
-    def permitted(self, who: Principal) -> set[tuple[str, str]]:
-        """The rule, written again from the design and not from the code."""
-        mine = {f"user:{who.subject}"} | {f"group:{group}" for group in who.groups}
-        return {
-            key
-            for key, access in self.access.items()
-            if key[0] == who.tenant and mine & access.allow and not mine & access.deny
-        }
+    def __add__(self, other: "Tally") -> "Tally":
+        names = self.__slots__
+        return Tally(**{name: getattr(self, name) + getattr(other, name) for name in names})
 
 
-@asynccontextmanager
-async def world(tmp_path: Path, seed: int) -> AsyncIterator[World]:
-    rng = random.Random(seed)
-    async with Catalog.open(tmp_path / "catalog.db") as catalog:
-        store = EdgeStore.open(tmp_path / "idx", 32)
-        made = World(rng, catalog, store, {}, {})
-        for n in range(DOCUMENTS):
-            await add(made, rng.choice(["acme", "other", "third"]), f"doc-{n % 60}")
-        yield made
-        await store.close()
+class Duel:
+    """One world, one seed."""
+
+    def __init__(self, world: World, rng: random.Random, documents: int) -> None:
+        self.world = world
+        self.rng = rng
+        self.documents = documents
+        self.tally = Tally()
+        self.lagging: set[str] = set()
+
+    async def fight(self, queries: int, between: int) -> Tally:
+        """A change after every `between` queries, all of them answered as the oracle says."""
+        await self.populate()
+        finder = self.world.board.stable.finder()
+        while self.tally.queries < queries:
+            if self.tally.queries % between == between - 1:
+                await self.change()
+            await self.query(finder)
+        return self.tally
+
+    async def populate(self) -> None:
+        keys = [(self.rng.choice(TENANTS), f"doc-{n}") for n in range(self.documents)]
+        for start in range(0, self.documents, 50):
+            handed_in = [(key, self.paper(key), draw.lists(self.rng)) for key in keys[start : start + 50]]
+            outcomes = await self.world.put_all(handed_in)
+            assert {one.chunks for one in outcomes} == {SECTIONS}, "a section is a chunk: the oracle counts on it"
+
+    async def query(self, finder: Finder) -> None:
+        who = draw.who(self.rng, [*TENANTS, "nobody"])
+        narrowing = self.narrowing()
+        question = draw.question(self.rng)
+        findings = await finder.find(question, access_filter(principal(who)), narrowing, limit=LIMIT)
+        due = {name: one for name, one in self.world.oracle.shown(who).items() if inside(one, narrowing)}
+        self.judge(findings, due, who)
+        self.tally.queries += 1
+        self.tally.passages += len(findings.passages)
+        self.tally.full += len(findings.passages) == LIMIT
+        self.tally.narrowed += narrowing is not ANYTHING
+
+    def judge(self, findings: Findings, due: dict[str, Paper], who: Who) -> None:
+        told = f"in query {self.tally.queries} for {who}"
+        assert {found.passage.ref.document for found in findings.passages} <= due.keys(), f"leak {told}"
+        assert len(findings.passages) == min(LIMIT, SECTIONS * len(due)), f"under-filled {told}"
+        assert len({found.passage.ref for found in findings.passages}) == len(findings.passages), f"twice {told}"
+        for found in findings.passages:
+            assert found.passage.text in due[found.passage.ref.document].text.split("\n\n"), f"other words {told}"
+        assert findings.violations == 0, f"the index handed out what its own fields forbid {told}"
+
+    def narrowing(self) -> Narrowing:
+        """Mostly none."""
+        if self.rng.random() < 0.7:
+            return ANYTHING
+        after = date(2026, 1, 1) + timedelta(days=self.rng.randrange(300)) if self.rng.random() < 0.5 else None
+        return Narrowing(tuple(self.rng.sample(draw.CATEGORIES, self.rng.randint(0, 2))), updated_after=after)
+
+    async def change(self) -> None:
+        """Something happens to some document, and is true everywhere when it is acknowledged."""
+        key = self.rng.choice(sorted(self.world.oracle.standing))
+        happens = self.rng.choices(
+            [self.grant, self.lag, self.update, self.describe, self.delete, self.add], [6, 4, 3, 2, 2, 3]
+        )[0]
+        await happens(key)
+        self.tally.changes += 1
+
+    async def grant(self, key: Key) -> None:
+        await self.world.grant(key, draw.lists(self.rng))
+        await self.settle(key[0])
+
+    async def lag(self, key: Key) -> None:
+        """Access is taken away in the catalog alone, as if the index had not heard of it yet."""
+        known = self.world.oracle.standing[key].lists
+        narrower = replace(known, deny=known.deny | draw.lists(self.rng).allow)
+        await self.world.catalog.grant(*key, access(key, narrower))
+        self.world.oracle.grant(key, narrower)
+        self.lagging.add(key[0])
+
+    async def update(self, key: Key) -> None:
+        await self.world.put(key, self.paper(key), self.world.oracle.standing[key].lists)
+        await self.settle(key[0])
+
+    async def describe(self, key: Key) -> None:
+        """The same words, described otherwise: perhaps past its day, perhaps replacing another."""
+        standing = self.world.oracle.standing[key]
+        await self.world.put(key, replace(self.paper(key), text=standing.paper.text), draw.lists(self.rng))
+        await self.settle(key[0])
+
+    async def delete(self, key: Key) -> None:
+        await self.world.delete(key)
+        await self.settle(key[0])
+
+    async def add(self, _key: Key) -> None:
+        """A new document, or one that was deleted and comes back."""
+        key = (self.rng.choice(TENANTS), f"doc-{self.rng.randrange(2 * self.documents)}")
+        await self.world.put(key, self.paper(key), draw.lists(self.rng))
+        await self.settle(key[0])
+
+    def paper(self, key: Key) -> Paper:
+        others = [one for one in self.world.oracle.documents(key[0]) if one != key[1]]
+        return draw.paper(self.rng, self.world.oracle.today, others, SECTIONS)
+
+    async def settle(self, tenant: str) -> None:
+        """An index that missed a change must not answer once a later one requires it; then it catches up."""
+        if tenant in self.lagging:
+            required = (await self.world.catalog.sequences())[tenant].required
+            applied = (await self.world.catalog.marks(self.world.board.stable.name))[tenant]
+            everybody = Who(tenant, "u0", frozenset(draw.GROUPS))
+            found = await self.world.found(self.world.board.stable, everybody, draw.question(self.rng))
+            assert (found is None) == (applied < required), (
+                "a version below the watermark answered, or one above did not"
+            )
+            self.tally.refusals += found is None
+            await self.world.follow()
+            self.lagging.discard(tenant)
 
 
-async def add(made: World, tenant: str, name: str) -> None:
-    text = " ".join(made.rng.choices(WORDS, k=12 * CHUNKS))
-    access = made.random_access(tenant)
-    document = Document(name, f"sha256:{made.rng.random()}", name, name, None, None, None, access)
-    embedder, bm25 = HashEmbedder(32), Bm25Encoder(RECIPE.bm25)
-    points, size = [], len(text) // CHUNKS
-    for start in range(0, size * CHUNKS, size):
-        part = text[start : start + size]
-        ref = ChunkRef(name, document.version, start, start + size, (), None)
-        points.append(ChunkPoint(ref, access, None, None, embedder.embed([part])[0], bm25.document(part)))
-    await made.store.upsert(points)
-    await made.catalog.put(document, Content("blocks-1", text, b""))
-    await made.store.delete(tenant, name, keep=document.version)
-    made.access[tenant, name], made.text[tenant, name] = access, text
+def inside(paper: Paper, narrowing: Narrowing) -> bool:
+    """Whether a caller's own filter lets it pass."""
+    if narrowing.category and paper.category not in narrowing.category:
+        return False
+    after = narrowing.updated_after
+    return after is None or (paper.updated is not None and paper.updated >= after)
 
 
-async def edit(made: World) -> None:
-    """Change somebody's access: everywhere, or in the catalog alone, as if an index had not heard of it yet."""
-    tenant, name = made.rng.choice(list(made.access))
-    access = made.random_access(tenant)
-    known = await made.catalog.get(tenant, name)
-    assert known is not None
-    narrower = replace(made.access[tenant, name], deny=made.access[tenant, name].deny | access.deny)
-    lags = made.rng.random() < 0.5
-    made.access[tenant, name] = narrower if lags else access
-    await made.catalog.describe(replace(known, access=made.access[tenant, name]))
-    if not lags:
-        await made.store.describe(name, access, None, None)
+def duel(seed: int, queries: int, between: int = 100, documents: int = 150, server: str | None = None) -> Tally:
+    """A duel in a process of its own."""
+
+    async def fight() -> Tally:
+        with scratch() as folder:
+            async with open_world(folder, Oracle(datetime.now(UTC).date()), server=server) as world:
+                return await Duel(world, random.Random(seed), documents).fight(queries, between)
+
+    return asyncio.run(fight())
 
 
-async def test_no_leak_and_no_under_filled_result(tmp_path: Path) -> None:
-    seen = full = 0
-    async with world(tmp_path, 20_261_121) as made:
-        finder = Finder(RECIPE, HashEmbedder(32), made.store, made.catalog)
-        for n in range(QUERIES):
-            if n % 50 == 49:
-                await edit(made)
-            if n % 500 == 499:
-                await add(made, *made.rng.choice(list(made.access)))
-            who = made.random_principal()
-            question = " ".join(made.rng.sample(WORDS, 3))
-            findings = await finder.find(question, access_filter(who), Narrowing(), limit=LIMIT)
-            permitted = made.permitted(who)
-            shown = [(who.tenant, found.passage.ref.document) for found in findings.passages]
-            assert set(shown) <= permitted, f"leak in query {n} for {who}"
-            assert len(shown) == min(LIMIT, CHUNKS * len(permitted)), f"under-filled in query {n} for {who}"
-            for found in findings.passages:
-                ref = found.passage.ref
-                assert found.passage.text == made.text[who.tenant, ref.document][ref.start : ref.end]
-            assert findings.violations == 0
-            seen += len(shown)
-            full += len(shown) == LIMIT
-    assert full > QUERIES / 4, "the control: most callers must be able to see something"
-    assert seen > QUERIES
+def duels(seed: int, queries: int) -> Tally:
+    """The same number of queries in as many processes as there are shares."""
+    share = -(-queries // SHARES)
+    with ProcessPoolExecutor(SHARES, multiprocessing.get_context("spawn")) as processes:
+        tallies = list(processes.map(duel, range(seed, seed + SHARES), [share] * SHARES))
+    return sum(tallies, Tally())
+
+
+def require_sense(tally: Tally) -> None:
+    """The control: callers did see something, and things did change."""
+    assert tally.full > tally.queries / 10
+    assert tally.passages > tally.queries
+    assert tally.narrowed > tally.queries / 10
+    assert tally.changes > tally.queries / 200
+    assert tally.refusals > 0
+
+
+def test_no_leak_and_no_under_filled_result(pytestconfig: pytest.Config) -> None:
+    queries = pytestconfig.getoption("--duel")
+    tally = duels(20_261_121, queries)
+    assert tally.queries >= queries
+    require_sense(tally)
+
+
+@pytest.mark.filterwarnings("ignore:Local mode performs exact")
+def test_the_same_in_local_mode_of_the_server() -> None:
+    tally = duel(7, 1_000, between=20, documents=30, server=":memory:")
+    assert tally.queries == 1_000
+    require_sense(tally)

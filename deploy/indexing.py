@@ -158,8 +158,8 @@ def compare(
     """What changed, question by question: documents found, best first."""
     rows = zip(golden, found_before, found_after, strict=True)
     differences = [_difference(asked, first, second) for asked, first, second in rows]
-    recall = [_recall(golden, found) for found in (found_before, found_after)]
-    return Comparison(before, after, len(golden), *recall, [one for one in differences if one.changed])
+    changed = [one for one in differences if one.changed]
+    return Comparison(before, after, len(golden), _recall(golden, found_before), _recall(golden, found_after), changed)
 
 
 async def drop(settings: Settings, name: str) -> None:

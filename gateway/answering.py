@@ -13,7 +13,7 @@ from gateway.errors import Invalid
 from gateway.events import AnswerEvent, Delta, Sources, Verdict
 from gateway.exchange import Asked, Exchange
 from gateway.policy import enough_evidence
-from gateway.release import ModelVersion, Release, ResolvedPins
+from gateway.release import ModelVersion, ResolvedPins
 from retrieval.acl import AccessFilter, Principal, access_filter
 from retrieval.search import Findings
 from serving.errors import EngineRefused
@@ -25,19 +25,18 @@ from serving.prompt import Evidence, Place, Prompt, PromptBudget, build_prompt
 class Answering:
     """Holds what all answers share; `events` tells one of them."""
 
-    def __init__(self, release: Release, audit: Audit, seconds: float = 120.0) -> None:
+    def __init__(self, audit: Audit, seconds: float = 120.0) -> None:
         self._seconds = seconds
-        self._release = release
         self._audit = audit
         self._salt_key = secrets.token_bytes(32)
 
-    def open(self, asked: Asked, principal: Principal) -> Exchange:
-        """Give a question its id and its two versions."""
-        return Exchange(f"ans_{secrets.token_hex(12)}", datetime.now(UTC), asked, principal, self._release.resolve())
+    def open(self, asked: Asked, principal: Principal, pins: ResolvedPins) -> Exchange:
+        """Give a question its id; it keeps its two versions until it is answered."""
+        return Exchange(f"ans_{secrets.token_hex(12)}", datetime.now(UTC), asked, principal, pins)
 
     async def events(self, exchange: Exchange) -> AsyncGenerator[AnswerEvent]:
         """Sources, deltas, verdict, usage. An error comes before Sources, or ends the stream where it happens."""
-        index, model = self._release.index(exchange.pins), self._release.model(exchange.pins)
+        index, model = exchange.pins.index_version, exchange.pins.model_version
         asked, access = exchange.asked, access_filter(exchange.principal)
         draft = Draft()
         try:

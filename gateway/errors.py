@@ -3,7 +3,7 @@
 GatewayError             status  code
  ├── Unauthenticated        401  invalid_api_key
  ├── Forbidden              403  missing_scope
- ├── NotFound               404  not_found, model_not_found
+ ├── NotFound               404  not_found, model_not_found, version_not_found
  ├── MethodNotAllowed       405  method_not_allowed
  ├── Conflict               409  origin_conflict, changed_meanwhile, cannot_revert
  ├── TooLarge               413  request_too_large

@@ -56,6 +56,17 @@ class Metrics:
             ["index"],
             registry=self.registry,
         )
+        self._release_refused = Counter(
+            "twinpin_release_config_errors",
+            "Reasons for which releases.yaml was not put in force.",
+            registry=self.registry,
+        )
+        self._generation = Gauge(
+            "twinpin_release_generation", "Generation of the pins in force.", registry=self.registry
+        )
+        self._release_ok = Gauge(
+            "twinpin_release_config_ok", "1 while releases.yaml as it stands is in force.", registry=self.registry
+        )
         self.in_flight = Gauge("twinpin_answers_in_flight", "Answers being made now.", registry=self.registry)
 
     def request(self, route: str, status: int) -> None:
@@ -66,6 +77,15 @@ class Metrics:
         """Count what the two access checks dropped."""
         self._violations.labels(index).inc(violations)
         self._stale.labels(index).inc(stale)
+
+    def release(self, generation: int, *, ok: bool) -> None:
+        """Show which pins are in force, and whether they are those of the file."""
+        self._generation.set(generation)
+        self._release_ok.set(ok)
+
+    def release_refused(self) -> None:
+        """Count a reason for which the file was refused."""
+        self._release_refused.inc()
 
     def answer(self, record: InteractionRecord) -> None:
         """Count an answer, however it ended."""

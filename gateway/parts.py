@@ -9,10 +9,12 @@ from fastapi import Request
 
 from gateway.answering import Answering
 from gateway.auth import Authenticator, require
+from gateway.documents import Library
+from gateway.follower import Follower
 from gateway.limits import Limits
 from gateway.metrics import Metrics
 from gateway.readiness import Readiness
-from gateway.release import Release
+from gateway.release import Forced, Release, ResolvedPins
 from gateway.settings import Settings
 from retrieval.acl import Principal
 
@@ -28,6 +30,8 @@ class Parts:
     answering: Answering
     readiness: Readiness
     metrics: Metrics
+    library: Library
+    follower: Follower
 
 
 Opening = Callable[[Settings, Metrics], AbstractAsyncContextManager[Parts]]
@@ -43,3 +47,11 @@ def caller(request: Request, scope: str) -> Principal:
     principal = parts(request).authenticator.principal(request.headers.get("authorization"))
     require(principal, scope)
     return principal
+
+
+def pins(request: Request, principal: Principal) -> ResolvedPins:
+    """The versions of this request: the pinned ones, or those that a caller who may do so names in its headers."""
+    forced = Forced(request.headers.get("x-twinpin-index"), request.headers.get("x-twinpin-model"))
+    if forced != Forced():
+        require(principal, "release:override")
+    return parts(request).release.resolve(forced)

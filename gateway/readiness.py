@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
-from gateway.errors import as_gateway_error
+from gateway.errors import GatewayError, as_gateway_error
 from retrieval.errors import RetrievalError
 from serving.errors import ServingError
 
@@ -36,7 +36,7 @@ async def _state(probe: Awaitable[object]) -> str:
     try:
         async with asyncio.timeout(_PATIENCE_SECONDS):
             await probe
-    except (RetrievalError, ServingError) as error:
+    except (GatewayError, RetrievalError, ServingError) as error:
         return as_gateway_error(error).code
     except TimeoutError:
         return "timeout"

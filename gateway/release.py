@@ -1,16 +1,22 @@
-"""Which index and which model answer: resolved once per request into a value that travels with it."""
+"""Which index and which model answer: resolved once per request into a value that travels with it.
+
+The value holds the very versions it names, so that a flip never changes what a request that is under way uses.
+"""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Literal, TypeVar
 
-from deploy.pins import Pins
+from deploy.pins import Pin, Pins
+from gateway.errors import NotFound
 from retrieval.index import IndexRecipe
 from retrieval.search import Finder
 from serving.generator import Generator
 from serving.manifest import ModelManifest
 
-Reason = Literal["DEFAULT"]
+Axis = Literal["index", "model"]
+Reason = Literal["DEFAULT", "TARGETING_MATCH"]
+Version = TypeVar("Version")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +35,37 @@ class ModelVersion:
     generator: Generator
     count_tokens: Callable[[str], int]
 
+    async def check(self) -> None:
+        """Raise GenerationError unless the engine serves this version and answers."""
+        await self.generator.check(self.manifest.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Forced:
+    """The versions that a caller with the right to do so asks for by name, instead of the pinned ones."""
+
+    index: str | None = None
+    model: str | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class ResolvedPins:
     """The two versions of one request, the generation of the pins they came from, and the reason of each draw."""
 
-    index: str
-    model: str
+    index_version: IndexVersion
+    model_version: ModelVersion
     generation: int
-    assignment: Mapping[str, Reason]
+    assignment: Mapping[Axis, Reason]
+
+    @property
+    def index(self) -> str:
+        """The index version's name."""
+        return self.index_version.recipe.name
+
+    @property
+    def model(self) -> str:
+        """The model version's name."""
+        return self.model_version.manifest.name
 
     def headers(self) -> dict[str, str]:
         """Every answer says how it was made."""
@@ -48,28 +76,54 @@ class ResolvedPins:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Pins in force, and every version they name, open. Replaced as a whole, never changed."""
+
+    pins: Pins
+    generation: int
+    indexes: Mapping[str, IndexVersion]
+    models: Mapping[str, ModelVersion]
+
+    def resolve(self, forced: Forced = Forced()) -> ResolvedPins:
+        """Draw both versions, each from its own pin; NotFound when a forced one is not among those named."""
+        index, index_reason = _draw("index", self.pins.index, self.indexes, forced.index)
+        model, model_reason = _draw("model", self.pins.model, self.models, forced.model)
+        return ResolvedPins(index, model, self.generation, {"index": index_reason, "model": model_reason})
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why `releases.yaml` as it stands is not in force.
+
+    `told` names versions and what to do, and nothing of any document; `detail` is the failure's own text, for operators
+    of the whole house. `axis` and `version` are set where one version is to blame.
+    """
+
+    told: str
+    detail: str
+    axis: Axis | None = None
+    version: str | None = None
+
+
+@dataclass(slots=True)
 class Release:
-    """The versions that are open here and the pins that choose among them."""
+    """The one reference that a flip replaces, and why a later `releases.yaml` did not replace it, if one did not."""
 
-    def __init__(
-        self, pins: Pins, indexes: Mapping[str, IndexVersion], models: Mapping[str, ModelVersion], generation: int = 1
-    ) -> None:
-        self._pins = pins
-        self._indexes = indexes
-        self._models = models
-        self._generation = generation
+    current: Snapshot
+    refusal: Refusal | None = None
+    coming: Mapping[str, Axis] = field(default_factory=dict)
+    """Versions that are being opened and brought up to date now."""
 
-    def resolve(self) -> ResolvedPins:
-        """Draw both versions, each from its own pin."""
-        pins = self._pins
-        return ResolvedPins(
-            pins.index.stable, pins.model.stable, self._generation, {"index": "DEFAULT", "model": "DEFAULT"}
-        )
+    def resolve(self, forced: Forced = Forced()) -> ResolvedPins:
+        """The versions of one request."""
+        return self.current.resolve(forced)
 
-    def index(self, pins: ResolvedPins) -> IndexVersion:
-        """The index version that a request resolved to."""
-        return self._indexes[pins.index]
 
-    def model(self, pins: ResolvedPins) -> ModelVersion:
-        """The model version that a request resolved to."""
-        return self._models[pins.model]
+def _draw(axis: Axis, pin: Pin, versions: Mapping[str, Version], forced: str | None) -> tuple[Version, Reason]:
+    if forced is None:
+        return versions[pin.stable], "DEFAULT"
+    if forced not in versions:
+        told = f"there is no open {axis} version {forced[:100]!r}: `GET /v1/release` lists those there are"
+        raise NotFound(told, code="version_not_found", param=f"x-twinpin-{axis}")
+    return versions[forced], "TARGETING_MATCH"

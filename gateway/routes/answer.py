@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from gateway.errors import Invalid, NotFound
 from gateway.exchange import Asked
-from gateway.parts import caller, parts
+from gateway.parts import caller, parts, pins
 from gateway.schemas import LONGEST_QUESTION, AnswerRequest, ChatRequest, Turn, narrowing_of
 from gateway.streaming import AnswerResponse
 from gateway.wire import NativeWire, OpenAIWire
@@ -30,7 +30,7 @@ async def answer(request: Request, body: AnswerRequest) -> Response:
         conversation=body.conversation,
         user=body.user,
     )
-    exchange = here.answering.open(asked, principal)
+    exchange = here.answering.open(asked, principal, pins(request, principal))
     admission = here.limits.admit(principal.tenant)
     return AnswerResponse(
         exchange, here.answering.events(exchange), NativeWire(exchange), admission, stream=bool(body.stream)
@@ -52,7 +52,7 @@ async def chat_completions(request: Request, body: ChatRequest) -> Response:
         conversation=body.conversation,
         user=body.user,
     )
-    exchange = here.answering.open(asked, principal)
+    exchange = here.answering.open(asked, principal, pins(request, principal))
     include_usage = body.stream_options is not None and body.stream_options.include_usage
     wire = OpenAIWire(exchange, body.model, include_usage, body.ignored())
     admission = here.limits.admit(principal.tenant)

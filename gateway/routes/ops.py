@@ -17,10 +17,13 @@ async def healthz() -> dict[str, str]:
 
 @router.get("/readyz")
 async def readyz(request: Request) -> Response:
-    """Every part that answers need, each with its state; 503 unless all are ready."""
-    checks = await parts(request).readiness.checks()
+    """Every part that answers need, each with its state; 503 unless all are ready. Refused pins keep nobody waiting."""
+    here = parts(request)
+    checks = await here.readiness.checks()
     ready = all(check == "ready" for check in checks.values())
-    body = {"status": "ready" if ready else "not ready", "checks": checks}
+    refusal = here.release.refusal
+    release = {"generation": here.release.current.generation, "refused": refusal.told if refusal else None}
+    body = {"status": "ready" if ready else "not ready", "checks": checks, "release": release}
     return JSONResponse(body, status_code=200 if ready else 503)
 
 

@@ -7,7 +7,7 @@ import msgspec
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from gateway.parts import caller, parts
+from gateway.parts import caller, parts, pins
 from gateway.schemas import SearchRequest, narrowing_of
 from gateway.streaming import server_timing
 from gateway.wire import passage
@@ -20,22 +20,26 @@ router = APIRouter()
 async def search(request: Request, body: SearchRequest) -> Response:
     """Passages with text, spans and scores per stage, best first."""
     principal, here = caller(request, "search"), parts(request)
-    pins = here.release.resolve()
+    resolved = pins(request, principal)
     with here.limits.admit(principal.tenant) as limits:
-        finder = here.release.index(pins).finder
+        finder = resolved.index_version.finder
         async with asyncio.timeout(here.settings.answer_seconds):
             findings = await finder.find(
                 body.query, access_filter(principal), narrowing_of(body.filter), limit=body.limit
             )
-    here.metrics.found(pins.index, findings.violations, findings.stale)
+    here.metrics.found(resolved.index, findings.violations, findings.stale)
     shown: dict[str, Any] = {
         "object": "search",
         "passages": [passage(found) for found in findings.passages],
-        "versions": {"index": pins.index, "generation": pins.generation},
+        "versions": {
+            "index": resolved.index,
+            "generation": resolved.generation,
+            "assignment": {"index": resolved.assignment["index"]},
+        },
         "timings": {stage: round(seconds, 4) for stage, seconds in findings.timings.items()},
     }
     headers = {
-        **pins.headers(),
+        **resolved.headers(),
         **limits,
         "x-twinpin-cache": "bypass",
         "server-timing": server_timing(findings.timings),

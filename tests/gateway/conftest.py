@@ -19,11 +19,12 @@ def logged() -> Iterator[list[structlog.typing.EventDict]]:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
+def house(tmp_path: Path, logged: list[structlog.typing.EventDict]) -> Iterator[House]:
     """The gateway, whose model answers the refund question with the passage's own words and a marker."""
     made = make_house(tmp_path)
     made.model.says(f"{REFUND[:-1]} [1].")
     made.app = create_app(made.settings, opening(made))
     with TestClient(made.app) as client:
         made.client = client
+        logged.clear()  # how it was opened
         yield made

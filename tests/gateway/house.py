@@ -19,25 +19,28 @@ from starlette.testclient import TestClient
 from deploy.keys import create_key
 from deploy.pinboard import read_pinboard
 from deploy.pins import Pin, Pins
-from gateway.answering import Answering
-from gateway.audit import AuditLog
-from gateway.auth import Authenticator
+from gateway.app import Outside, open_parts
 from gateway.limits import Limits
 from gateway.metrics import Metrics
 from gateway.parts import Opening, Parts
 from gateway.readiness import Readiness
-from gateway.release import IndexVersion, ModelVersion, Release
+from gateway.release import ModelVersion
 from gateway.settings import Settings
 from retrieval.acl import Access
-from retrieval.catalog import Catalog, Content, Document
+from retrieval.catalog import Catalog, Content, Document, Entry, Holding
 from retrieval.embed import HASH, HashEmbedder
-from retrieval.index import Embedding, IndexRecipe
+from retrieval.errors import IndexNotSealed
+from retrieval.index import Chunker, Embedding, IndexRecipe
+from retrieval.ingest.blocks import PARSER
+from retrieval.ingest.chunk import CHUNKER
+from retrieval.ingest.prepared import Parser, content_digest, described_digest
+from retrieval.live import LiveIndex
 from retrieval.memory_store import MemoryStore
-from retrieval.search import Finder
+from retrieval.opening import sealed_place
 from retrieval.sparse import Bm25Encoder
 from retrieval.store import ChunkPoint, ChunkRef
 from serving.generator import GenerationRequest
-from serving.manifest import GroundingRule, ModelManifest, Price, load_manifest
+from serving.manifest import GroundingRule, ModelManifest, Price, load_manifest, manifest_name
 from serving.scripted import Script, ScriptedGenerator, pieces_of
 
 BOARD = read_pinboard(Path(__file__).parent.parent.parent / "deploy" / "releases.yaml")
@@ -143,17 +146,55 @@ class Event:
 
 @dataclass
 class House:
-    """A gateway on fakes, a key per caller, and what stands behind it. `app` serves once its lifespan is open."""
+    """A gateway on fakes, a key per caller, and what stands behind it. `app` serves once its lifespan is open.
+
+    Each index version has a store in memory, which outlives the gateway; one whose name is in `broken` does not open.
+    The engine serves the model versions that are in `served`.
+    """
 
     settings: Settings
     keys: dict[str, str]
     model: Model
     generator: ScriptedGenerator
-    store: MemoryStore
+    served: set[str]
+    stores: dict[str, MemoryStore] = field(default_factory=dict)
+    broken: dict[str, Exception] = field(default_factory=dict)
     readiness: Readiness = field(default_factory=lambda: Readiness({}))
     limits: Limits = field(default_factory=lambda: Limits(0))
     app: FastAPI = field(default_factory=FastAPI)
     client: TestClient = field(init=False)
+
+    def pin(self, index: Pin, model: Pin) -> None:
+        """Write `releases.yaml`."""
+        text = yaml.safe_dump(msgspec.to_builtins(Pins(index, model)))
+        self.settings.releases.write_text(text, "utf-8")
+
+    def describe(self, version: IndexRecipe | ModelManifest) -> str:
+        """File a version's description beside `releases.yaml`; its name."""
+        versions = self.settings.releases.parent / "versions"
+        versions.mkdir(exist_ok=True)
+        text = yaml.safe_dump(msgspec.to_builtins(version), sort_keys=False)
+        (versions / f"{version.name}.yaml").write_text(text, "utf-8")
+        return version.name
+
+    def reach(self, corpus: Sequence[Seeded]) -> Outside:
+        """What stands behind the gateway; the corpus is there before the first index version is opened."""
+
+        async def open_index(recipe: IndexRecipe, catalog: Catalog, parser: Parser) -> LiveIndex:
+            if not await catalog.sequences():
+                await seed(
+                    corpus, pinned_recipe(), catalog, self.stores.setdefault(pinned_recipe().name, MemoryStore())
+                )
+            if (fault := self.broken.get(recipe.name)) is not None:
+                raise fault
+            if await sealed_place(recipe, catalog) is None:
+                raise IndexNotSealed(f"index {recipe.name!r} is not built")
+            return LiveIndex(recipe, self.stores.setdefault(recipe.name, MemoryStore()), catalog, parser)
+
+        def open_model(manifest: ModelManifest) -> ModelVersion:
+            return ModelVersion(manifest, self.generator, lambda text: len(text.split()))
+
+        return Outside(open_index, open_model, self.generator)
 
     def headers(self, caller: str) -> dict[str, str]:
         """Who asks."""
@@ -205,24 +246,27 @@ def _event(frame: str) -> Event:
 def pinned_recipe() -> IndexRecipe:
     """The pinned recipe with an embedder that needs no model, and figures that tuning does not touch."""
     embedder = Embedding(HASH, "", "", DIMENSIONS)
-    pinned = msgspec.convert(yaml.safe_load(BOARD.index_recipe().read_text("utf-8")), IndexRecipe)
+    pinned = BOARD.recipes[BOARD.pins.index.stable]
     return msgspec.structs.replace(
         pinned,
         label="test",
+        parser=PARSER,
+        chunker=Chunker(CHUNKER, 200, "heading"),
         embedder=embedder,
         reranker=None,
         candidates=20,
         passages=3,
         abstain_below=0.2,
         abstain_coverage=0.0,
+        freshness={"aged": 730},
     )
 
 
-def pinned_manifest() -> ModelManifest:
+def pinned_manifest(label: str = "test") -> ModelManifest:
     """The pinned model version, likewise."""
     pinned = load_manifest(BOARD.model_manifest())
     prompt = replace(pinned.prompt, abstention="I do not know.")
-    return replace(
+    manifest = replace(
         pinned,
         prompt=prompt,
         grounding=GroundingRule(0.6),
@@ -231,14 +275,19 @@ def pinned_manifest() -> ModelManifest:
         output_schema=None,
         price=Price(1.0, 2.0),
     )
+    fields = msgspec.to_builtins(manifest)
+    del fields["name"]
+    return replace(manifest, name=manifest_name(label, fields))
 
 
 def make_house(folder: Path, **settings: Any) -> House:
     """Keys, settings and fakes; `opening` makes the parts of them."""
-    model = Model()
-    generator = ScriptedGenerator(model, models=[pinned_manifest().name], delay=1.0, sleep=model.wait)
-    opened = Settings(data=folder, releases=folder / "none.yaml", **settings)
-    return House(opened, dict(make_keys(opened.keys, list(CALLERS))), model, generator, MemoryStore())
+    model, served = Model(), {pinned_manifest().name}
+    generator = ScriptedGenerator(model, models=served, delay=1.0, sleep=model.wait)
+    opened = Settings(data=folder, releases=folder / "releases.yaml", **settings)
+    house = House(opened, dict(make_keys(opened.keys, list(CALLERS))), model, generator, served)
+    house.pin(Pin(house.describe(pinned_recipe())), Pin(house.describe(pinned_manifest())))
+    return house
 
 
 def make_keys(path: Path, names: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -253,43 +302,19 @@ def opening(house: House, corpus: Sequence[Seeded] = CORPUS) -> Opening:
 
     @asynccontextmanager
     async def opened(settings: Settings, metrics: Metrics) -> AsyncIterator[Parts]:
-        recipe, manifest = pinned_recipe(), pinned_manifest()
-        async with Catalog.open(settings.catalog) as catalog:
-            await seed(corpus, recipe, catalog, house.store)
-            finder = Finder(recipe, HashEmbedder(DIMENSIONS), house.store, catalog)
-            release = Release(
-                Pins(Pin(recipe.name), Pin(manifest.name)),
-                {recipe.name: IndexVersion(recipe, finder)},
-                {manifest.name: ModelVersion(manifest, house.generator, lambda text: len(text.split()))},
-            )
-            house.limits = Limits(settings.max_concurrency)
-            house.readiness = Readiness(
-                {
-                    "catalog": catalog.check,
-                    "index": house.store.count,
-                    "engine": lambda: house.generator.check(manifest.name),
-                }
-            )
-            yield Parts(
-                settings=settings,
-                authenticator=Authenticator(settings.keys),
-                limits=house.limits,
-                release=release,
-                answering=Answering(release, AuditLog(metrics)),
-                readiness=house.readiness,
-                metrics=metrics,
-            )
+        async with open_parts(settings, metrics, lambda _: house.reach(corpus)) as parts:
+            house.limits, house.readiness = parts.limits, parts.readiness
+            yield parts
 
     return opened
 
 
 async def seed(corpus: Sequence[Seeded], recipe: IndexRecipe, catalog: Catalog, store: MemoryStore) -> None:
-    """Write a corpus to catalog and store."""
-    embedder, bm25 = HashEmbedder(DIMENSIONS), Bm25Encoder(recipe.bm25)
+    """Write a corpus to catalog and store, each part as a chunk, and seal it as a build of the recipe."""
+    embedder, bm25, entries = HashEmbedder(DIMENSIONS), Bm25Encoder(recipe.bm25), []
     for one in corpus:
         source = one.source or one.id
         document = Document(one.id, one.version, one.id, source, one.category, one.updated, None, one.access)
-        await catalog.put(document, Content(recipe.parser, one.text, one.blocks))
         points = []
         for part in one.parts:
             start = one.text.index(part.words)
@@ -297,6 +322,11 @@ async def seed(corpus: Sequence[Seeded], recipe: IndexRecipe, catalog: Catalog, 
             dense = embedder.embed([part.words])[0]
             points.append(ChunkPoint(ref, one.access, one.category, one.updated, dense, bm25.document(part.words)))
         await store.upsert(points)
+        held = Holding(content_digest(document, recipe), described_digest(document), len(points), 10.0)
+        content = Content(recipe.parser, one.text, one.blocks)
+        entries.append(Entry(document, content, one.text.encode(), {recipe.name: held}))
+    await catalog.put(entries)
+    await LiveIndex(recipe, store, catalog).seal("memory")
 
 
 def stored(tenant: str, document: str, version: str) -> str:
@@ -304,10 +334,10 @@ def stored(tenant: str, document: str, version: str) -> str:
     return next(one.text for one in CORPUS if (one.access.tenant, one.id, one.version) == (tenant, document, version))
 
 
-def drop_contents(catalog: Path) -> None:
-    """Take the catalog's texts away under a running gateway."""
+def break_catalog(catalog: Path | str) -> None:
+    """Take the catalog's documents away under a running gateway."""
     import sqlite3
 
     with sqlite3.connect(catalog) as database:
-        database.execute("DROP TABLE contents")
+        database.execute("DROP TABLE documents")
     database.close()

@@ -21,7 +21,7 @@ from serving.errors import (
     WrongModel,
 )
 from serving.scripted import Script
-from tests.gateway.house import REFUND_QUESTION, House, drop_contents, make_house, opening, pinned_recipe
+from tests.gateway.house import REFUND_QUESTION, House, break_catalog, make_house, opening, pinned_recipe
 
 INSIDE = re.compile(r"Traceback|File \"|\.py\b|/srv|sqlite|SQL|127\.0\.0\.1|10\.0\.0\.7|CUDA|0x[0-9a-f]{6}")
 Asking = Callable[[House], Response]
@@ -125,7 +125,7 @@ def test_a_generation_that_breaks_off_is_no_answer(house: House, asking: Asking)
 @pytest.mark.parametrize("asking", [native, native_stream, openai, openai_stream, searching])
 def test_without_the_catalog_nothing_is_shown(house: House, asking: Asking) -> None:
     assert asking(house).status_code == 200
-    drop_contents(house.settings.catalog)
+    break_catalog(house.settings.catalog)
     generated = len(house.generator.exchanges)
     response = asking(house)
     assert response.status_code == 503
@@ -139,8 +139,7 @@ def test_an_index_whose_vectors_are_broken_is_503(house: House) -> None:
     async def unfit(question: str) -> list[float]:
         return [float("nan")] * 256
 
-    release = house.app.state.parts.release
-    finder = release.index(release.resolve()).finder
+    finder = house.app.state.parts.release.resolve().index_version.finder
     finder._embedder.embed_query = unfit
     for response in (house.ask(), house.ask(stream=True), house.search()):
         assert response.status_code == 503

@@ -18,7 +18,8 @@ def test_search_shows_passages_with_places_and_scores(house: House) -> None:
     found = response.json()
     assert found.keys() == {"object", "passages", "versions", "timings"}
     assert found["object"] == "search"
-    assert found["versions"] == {"index": pinned_recipe().name, "generation": 1}
+    pinned = {"index": pinned_recipe().name, "generation": 1, "assignment": {"index": "DEFAULT"}}
+    assert found["versions"] == pinned
     first = found["passages"][0]
     assert first["document"] == "policies/refunds.md"
     assert first["updated"] == date(2026, 3, 1).isoformat()
@@ -52,7 +53,8 @@ def test_ready_names_every_part(house: House) -> None:
     assert response.status_code == 200
     assert response.json() == {
         "status": "ready",
-        "checks": {"catalog": "ready", "index": "ready", "engine": "ready"},
+        "checks": {"catalog": "ready", "index": "ready", "engine": "ready", "background": "ready"},
+        "release": {"generation": 1, "refused": None},
     }
 
 
@@ -61,7 +63,7 @@ def test_not_ready_without_the_engine_and_says_which_part(house: House) -> None:
     response = house.client.get("/readyz")
     assert response.status_code == 503
     checks = response.json()["checks"]
-    assert checks == {"catalog": "ready", "index": "ready", "engine": "engine_unavailable"}
+    assert checks == {"catalog": "ready", "index": "ready", "engine": "engine_unavailable", "background": "ready"}
     assert "10.0.0.7" not in response.text
     assert house.client.get("/healthz").status_code == 200
 

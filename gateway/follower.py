@@ -1,0 +1,66 @@
+"""Keeps every open index version up to date with the catalog, and closes those that nothing can be using any more."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+import structlog
+
+from gateway.versions import IndexVersions
+from retrieval.errors import RetrievalError
+from retrieval.live import LiveIndex
+
+_PATIENCE_SECONDS = 1.0
+_log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Follower:
+    """Looks after each change made here, and every second, as other processes write to the catalog too.
+
+    `troubles` are the versions that could not follow when last tried, with the reason.
+    """
+
+    indexes: IndexVersions
+    quiet: Callable[[], AbstractAsyncContextManager[None]]
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    troubles: dict[str, str] = field(default_factory=dict)
+
+    async def run(self) -> NoReturn:
+        """Follow for as long as the process lives."""
+        while True:
+            await self.look()
+            waking = asyncio.get_running_loop().call_later(_PATIENCE_SECONDS, self.changed.set)
+            await self.changed.wait()
+            waking.cancel()
+            self.changed.clear()
+
+    async def look(self) -> None:
+        """Bring up to date what is behind; a version that cannot be holds up none of the others."""
+        for index in self.indexes.retained():
+            try:
+                await self._follow(index)
+            except RetrievalError as error:
+                self._note(index.name, error)
+            else:
+                self.troubles.pop(index.name, None)
+        if self.indexes.leaving() and not self.indexes.changing.locked():
+            async with self.indexes.changing, self.quiet():
+                await self.indexes.close_leaving()
+
+    async def _follow(self, index: LiveIndex) -> None:
+        """Whoever commits new content writes it to the serving version, which is only behind for a fault."""
+        if not await index.behind():
+            return
+        if index not in self.indexes.serving():
+            await index.follow()
+            return
+        async with self.quiet():
+            await index.follow()
+
+    def _note(self, name: str, error: RetrievalError) -> None:
+        if self.troubles.get(name) != str(error):
+            self.troubles[name] = str(error)
+            _log.error("index_cannot_follow", index=name, reason=str(error))

@@ -1,0 +1,70 @@
+"""The one rendering of refusals: every failure becomes a status and a body here, and what is ours is logged."""
+
+from typing import cast
+
+import structlog
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from gateway import errors
+
+_log = structlog.get_logger()
+_NOT_JSON = "the body is not valid JSON"
+
+
+async def render(request: Request, error: Exception) -> Response:
+    """The one mapping of failures to statuses; what is not ours is logged with its traceback and told as a 500."""
+    told = errors.as_gateway_error(error)
+    request_id = request.state.request_id
+    if told.status >= errors.Internal.status:
+        _log.error("request_failed", request_id=request_id, code=told.code, exc_info=error)
+    headers = {} if told.retry_after is None else {"retry-after": str(max(1, round(told.retry_after)))}
+    if isinstance(told, errors.Unauthenticated):
+        headers["www-authenticate"] = "Bearer"
+    return JSONResponse(told.body(request_id), status_code=told.status, headers=headers)
+
+
+async def render_unexpected(request: Request, error: Exception) -> Response:
+    """A fault of ours is rendered outside of all middleware, so that it needs its id here."""
+    response = await render(request, error)
+    response.headers["x-request-id"] = request.state.request_id
+    return response
+
+
+async def render_invalid(request: Request, error: Exception) -> Response:
+    """Name the first field at fault, to callers that are known; the value is not repeated."""
+    try:
+        request.app.state.parts.authenticator.principal(request.headers.get("authorization"))
+    except errors.Unauthenticated as unknown:
+        return await render(request, unknown)
+    first = cast("RequestValidationError", error).errors()[0]
+    if first["type"] == "json_invalid":
+        return await render(request, errors.Invalid(_NOT_JSON))
+    field = ".".join(str(part) for part in first["loc"] if part != "body" and not _is_type(part)) or None
+    message = first["msg"].removeprefix("Value error, ")
+    return await render(request, errors.Invalid(f"{field}: {message}" if field else message, param=field))
+
+
+def _is_type(part: object) -> bool:
+    """Where a field may have one of several types, its location names the type that was tried."""
+    return isinstance(part, str) and (part in ("str", "constrained-str") or part.startswith("list["))
+
+
+async def render_http(request: Request, error: Exception) -> Response:
+    """What the router, the reading of the body and its limit refuse."""
+    refused = cast("HTTPException", error)
+    nowhere = f"there is no {request.method} {request.url.path}"
+    match refused.status_code:
+        case 404:
+            told: errors.GatewayError = errors.NotFound(nowhere)
+        case 405:
+            told = errors.MethodNotAllowed(nowhere)
+        case 413:
+            told = errors.TooLarge(refused.detail)
+        case _:
+            told = errors.Invalid(_NOT_JSON)
+    response = await render(request, told)
+    response.headers.update(refused.headers or {})
+    return response

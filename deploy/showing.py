@@ -23,6 +23,8 @@ def show_answer(console: Console, answer: dict[str, Any]) -> None:
         )
     for start, end in answer["unsupported"]:
         console.print(f"  [magenta]no passage supports:[/magenta] {escape(_short(answer['answer'][start:end]))}")
+    for warning in answer.get("warnings", ()):  # a gateway of an earlier release sends none
+        console.print(f"  [yellow]warning:[/yellow] {escape(warning['document'])}: {escape(warning['message'])}")
     versions, timings, usage = answer["versions"], answer["timings"], answer["usage"]
     console.print(
         f"  [dim]{answer['id']}  {versions['index']}  {versions['model']}  {timings['total']:.2f} s"
@@ -38,7 +40,8 @@ def show_passages(console: Console, passages: list[dict[str, Any]]) -> None:
         console.print(f"   {escape(_short(passage['text']))}")
         console.print(
             f"   [dim]fused {scores['fused']:.3f}  dense {scores['dense']:.3f}  bm25 {scores['bm25']:.2f}"
-            f"  characters {passage['span'][0]}-{passage['span'][1]}[/dim]"
+            f"  characters {passage['span'][0]}-{passage['span'][1]}  updated {passage['updated'] or 'unknown'}[/dim]"
+            + ("  [yellow]old[/yellow]" if passage.get("old") else "")
         )
     if not passages:
         console.print("nothing found that this caller may see")

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from gateway.audit import Audit
 from gateway.draft import Draft
 from gateway.errors import Invalid
-from gateway.events import AnswerEvent, Delta, Sources, Verdict
+from gateway.events import AnswerEvent, Delta, Sources
 from gateway.exchange import Asked, Exchange
 from gateway.policy import enough_evidence
 from gateway.release import ModelVersion, ResolvedPins
@@ -48,7 +48,7 @@ class Answering:
                 words = model.manifest.prompt.abstention
                 yield Sources(findings.passages)
                 yield Delta(words)
-                draft.verdict = Verdict("abstained", reason, words, (), (), "stop")
+                draft.verdict = draft.abstains(reason, words)
             else:
                 prompt = _prompt(asked, findings, model)
                 draft.asks(prompt)

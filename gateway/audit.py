@@ -38,6 +38,7 @@ class AuditLog:
             passages=len(record.passages),
             citations=record.citations,
             unsupported=record.unsupported,
+            warnings=record.warnings,
             tokens=record.prompt_tokens + record.completion_tokens,
             seconds=round(record.timings.get("total", 0.0), 3),
         )

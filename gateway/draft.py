@@ -5,9 +5,9 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gateway.events import Usage, Verdict
+from gateway.events import Reason, Usage, Verdict
 from gateway.exchange import Exchange
-from gateway.policy import judge
+from gateway.policy import judge, warnings
 from gateway.release import ModelVersion
 from retrieval.search import Findings, Found
 from serving.cost import cost_of
@@ -59,6 +59,10 @@ class Draft:
         self._said.append(words)
         return words
 
+    def abstains(self, reason: Reason, words: str) -> Verdict:
+        """The verdict before anything is generated."""
+        return Verdict("abstained", reason, words, (), (), "stop", warnings(self._passages, ()))
+
     def check(self, question: str, prompt: Prompt, model: ModelVersion) -> Verdict:
         """Hold the finished answer against the passages it was made from."""
         answer = "".join(self._said)
@@ -66,7 +70,8 @@ class Draft:
         grounding = ground(answer, prompt.evidence, manifest.grounding, question, abstention=manifest.prompt.abstention)
         finish = self._finish.reason if self._finish else "stop"
         status, reason = judge(grounding, _violations(manifest.output_schema, answer), cut=finish == "length")
-        return Verdict(status, reason, answer, grounding.citations, grounding.unsupported, finish)
+        told = warnings(self._passages, grounding.citations)
+        return Verdict(status, reason, answer, grounding.citations, grounding.unsupported, finish, told)
 
     def settle(self, model: ModelVersion) -> Usage:
         """What the answer took; nothing was generated for an abstention."""
@@ -78,7 +83,6 @@ class Draft:
     def record(self, exchange: Exchange) -> InteractionRecord:
         """What is kept, whether the answer was finished, failed or abandoned by its client."""
         asked, verdict, used = exchange.asked, self.verdict, self.usage
-        passages = self.findings.passages if self.findings else ()
         return InteractionRecord(
             id=exchange.id,
             created=exchange.created,
@@ -92,18 +96,24 @@ class Draft:
             generation=exchange.pins.generation,
             outcome=self._outcome(),
             reason=self.failure or (verdict.reason if verdict else None),
-            passages=tuple(_place(found) for found in passages),
+            passages=tuple(_place(found) for found in self._passages),
             citations=len(verdict.citations) if verdict else 0,
             unsupported=len(verdict.unsupported) if verdict else 0,
             markers_removed=self.markers.removed,
             violations=self.findings.violations if self.findings else 0,
             stale=self.findings.stale if self.findings else 0,
+            collapsed=self.findings.collapsed if self.findings else 0,
+            warnings=tuple(notice.code for notice in verdict.warnings) if verdict else (),
             prompt_tokens=used.prompt_tokens if used else 0,
             completion_tokens=used.completion_tokens if used else 0,
             cached_tokens=used.cached_tokens if used else 0,
             cost=used.cost if used else 0.0,
             timings=self.timings,
         )
+
+    @property
+    def _passages(self) -> tuple[Found, ...]:
+        return self.findings.passages if self.findings else ()
 
     def _outcome(self) -> str:
         if self.failure:

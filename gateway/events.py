@@ -1,6 +1,7 @@
 """What an answer is made of: one stream of events inside, whatever the wire."""
 
 from dataclasses import dataclass
+from datetime import date
 from typing import Literal
 
 from retrieval.search import Found
@@ -25,6 +26,16 @@ class Delta:
 
 
 @dataclass(frozen=True, slots=True)
+class Notice:
+    """What a reader should know about an answer beyond its verdict: here that its best evidence is old."""
+
+    code: Literal["old_evidence"]
+    document: str
+    updated: date
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What the answer is worth. Spans are code points of `answer`, the concatenation of all deltas."""
 
@@ -34,6 +45,7 @@ class Verdict:
     citations: tuple[Citation, ...]
     unsupported: tuple[tuple[int, int], ...]
     finish: Literal["stop", "length"]
+    warnings: tuple[Notice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

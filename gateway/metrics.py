@@ -67,16 +67,29 @@ class Metrics:
         self._release_ok = Gauge(
             "twinpin_release_config_ok", "1 while releases.yaml as it stands is in force.", registry=self.registry
         )
+        self._collapsed = Counter(
+            "twinpin_collapsed_passages",
+            "Permitted passages left out because they only repeat another one.",
+            ["index"],
+            registry=self.registry,
+        )
+        self._old_evidence = Counter(
+            "twinpin_old_evidence",
+            "Answers whose best evidence is old by the rule of its category.",
+            ["index"],
+            registry=self.registry,
+        )
         self.in_flight = Gauge("twinpin_answers_in_flight", "Answers being made now.", registry=self.registry)
 
     def request(self, route: str, status: int) -> None:
         """Count an HTTP request; `route` is a template, never a path."""
         self._requests.labels(route, str(status)).inc()
 
-    def found(self, index: str, violations: int, stale: int) -> None:
-        """Count what the two access checks dropped."""
+    def found(self, index: str, violations: int, stale: int, collapsed: int) -> None:
+        """Count what the two access checks dropped, and what only repeated."""
         self._violations.labels(index).inc(violations)
         self._stale.labels(index).inc(stale)
+        self._collapsed.labels(index).inc(collapsed)
 
     def release(self, generation: int, *, ok: bool) -> None:
         """Show which pins are in force, and whether they are those of the file."""
@@ -89,7 +102,8 @@ class Metrics:
 
     def answer(self, record: InteractionRecord) -> None:
         """Count an answer, however it ended."""
-        self.found(record.index, record.violations, record.stale)
+        self.found(record.index, record.violations, record.stale, record.collapsed)
+        self._old_evidence.labels(record.index).inc("old_evidence" in record.warnings)
         self._answers.labels(record.outcome, record.reason or "none", record.index, record.model).inc()
         for stage, seconds in record.timings.items():
             self._stages.labels(stage).observe(seconds)

@@ -1,11 +1,11 @@
-"""Enough evidence? Before generation from what was found, after it from what the answer's own check says."""
+"""Enough evidence, and of this time? Before generation from what was found, after it from the answer's own check."""
 
 from collections.abc import Sequence
 
-from gateway.events import Reason, Status
+from gateway.events import Notice, Reason, Status
 from retrieval.index import IndexRecipe
-from retrieval.search import Findings
-from serving.grounding import Grounding
+from retrieval.search import Findings, Found
+from serving.grounding import Citation, Grounding
 
 
 def enough_evidence(findings: Findings, recipe: IndexRecipe) -> Reason | None:
@@ -28,3 +28,15 @@ def judge(grounding: Grounding, violations: Sequence[str], *, cut: bool) -> tupl
     if cut or grounding.unsupported or not grounding.citations:
         return "review", "ungrounded"
     return "answered", None
+
+
+def warnings(found: Sequence[Found], citations: Sequence[Citation]) -> tuple[Notice, ...]:
+    """One when the best cited passage is old; where nothing is cited, the best one counts. Best comes first."""
+    cited = {citation.marker for citation in citations}
+    best = next((one for marker, one in enumerate(found, start=1) if not cited or marker in cited), None)
+    if best is None or not best.old or (updated := best.passage.updated) is None:
+        return ()
+    passage = best.passage
+    kind = f" for the category {passage.category!r}" if passage.category else ""
+    told = f"the best evidence is from {updated}, which is old{kind}: check whether it still holds"
+    return (Notice("old_evidence", passage.ref.document, updated, told),)

@@ -1,9 +1,10 @@
 """What callers may send, field by field; anything else is a 422 that names the field."""
 
-from datetime import date
+import re
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from retrieval.store import Narrowing
 from serving.generator import Message
@@ -11,6 +12,24 @@ from serving.generator import Message
 LONGEST_QUESTION = 8_000
 Question = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_QUESTION)]
 Words = Annotated[str, StringConstraints(max_length=256)]
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)
+
+
+def day_of(given: object) -> date:
+    """A date as RFC 3339 writes it, or the day in UTC of a time: one without an offset is somebody's own."""
+    written = given.upper() if isinstance(given, str) else ""
+    try:
+        if _DAY.fullmatch(written):
+            return date.fromisoformat(written)
+        if _INSTANT.fullmatch(written):
+            return datetime.fromisoformat(written).astimezone(UTC).date()
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"there is no such day: {error}") from error
+    raise ValueError("send a date (2026-11-21) or a time with its offset (2026-11-21T10:00:00Z)")
+
+
+Day = Annotated[date, BeforeValidator(day_of)]
 
 
 class Strict(BaseModel):
@@ -20,11 +39,11 @@ class Strict(BaseModel):
 
 
 class Filter(Strict):
-    """Narrows what the caller may see, never widens it. Dates are inclusive."""
+    """Narrows what the caller may see, never widens it. Days are inclusive and in UTC."""
 
     category: list[Words] | Words | None = None
-    updated_after: date | None = None
-    updated_before: date | None = None
+    updated_after: Day | None = None
+    updated_before: Day | None = None
 
     def narrowing(self) -> Narrowing:
         """The same as retrieval takes it."""

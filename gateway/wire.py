@@ -135,6 +135,7 @@ def passage(found: Found) -> dict[str, Any]:
         "heading": list(ref.heading),
         "category": shown.category,
         "updated": shown.updated,
+        "old": found.old,
         "span": [ref.start, ref.end],
         "text": shown.text,
         "scores": {"fused": found.score, "dense": found.cosine, "bm25": found.bm25, "rerank": found.rerank},
@@ -172,6 +173,7 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
         "reason": verdict.reason,
         "citations": [_citation(one) for one in verdict.citations],
         "unsupported": verdict.unsupported,
+        "warnings": verdict.warnings,
     }
 
 

@@ -10,7 +10,8 @@ class InteractionRecord:
     """One answer, however it ended. The question is kept as a digest only.
 
     `outcome` is a verdict's status, or "left" when the client went away and "failed" when a part did.
-    `violations` and `stale` count what the two access checks dropped after the index had found it.
+    `violations` and `stale` count what the two access checks dropped after the index had found it, `collapsed` what
+    only repeated another passage. `warnings` are the codes of what the answer warned of.
     `passages` are (document, version, start, end, cosine); tokens are the engine's own counts, `cost` US dollars,
     `timings` seconds per stage.
     """
@@ -33,6 +34,8 @@ class InteractionRecord:
     markers_removed: int
     violations: int
     stale: int
+    collapsed: int
+    warnings: tuple[str, ...]
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int

@@ -27,7 +27,7 @@ async def search(request: Request, body: SearchRequest) -> Response:
             findings = await finder.find(
                 body.query, access_filter(principal), narrowing_of(body.filter), limit=body.limit
             )
-    here.metrics.found(resolved.index, findings.violations, findings.stale)
+    here.metrics.found(resolved.index, findings.violations, findings.stale, findings.collapsed)
     shown: dict[str, Any] = {
         "object": "search",
         "passages": [passage(found) for found in findings.passages],

@@ -67,9 +67,10 @@ class EdgeStore:
         return cls(shard, directory, dimensions, lock)
 
     async def upsert(self, points: Sequence[ChunkPoint]) -> None:
-        """Write chunks."""
+        """Write chunks one by one: the engine shuffles what it gets at once, and in that order adds up BM25's terms."""
         require_finite(point.dense for point in points)
-        self._update(qe.UpdateOperation.upsert_points([_point(point) for point in points]))
+        for point in points:
+            self._update(qe.UpdateOperation.upsert_points([_point(point)]))
 
     async def describe(self, document: str, access: Access, category: str | None, updated: date | None) -> None:
         """Replace the access and metadata fields of one document's chunks."""

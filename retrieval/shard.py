@@ -160,8 +160,9 @@ def _page(shard: qe.EdgeShard, offset: ChunkId | None) -> tuple[list[_Placed], C
 
 def _copy_batch(shard: qe.EdgeShard, draft: qe.EdgeShard, chosen: Sequence[ChunkId]) -> None:
     held = {record.id: record for record in shard.retrieve(list(chosen), with_payload=True, with_vector=True)}
-    points = [qe.Point(chunk, held[chunk].vector or {}, held[chunk].payload) for chunk in chosen]
-    draft.update(qe.UpdateOperation.upsert_points(points))
+    for chunk in chosen:
+        point = qe.Point(chunk, held[chunk].vector or {}, held[chunk].payload)
+        draft.update(qe.UpdateOperation.upsert_points([point]))
 
 
 def _held(shard: qe.EdgeShard) -> int:

@@ -15,7 +15,7 @@ ANYWHERE = {"msgspec", "yaml", "pydantic", "structlog", "rich"}
 THROUGH: Mapping[str, set[str]] = {
     "aiohttp": {"serving/vllm_client.py", "serving/scripted_server.py"},
     "alembic": {"retrieval/migrations/"},
-    "asyncpg": {"retrieval/database.py"},
+    "asyncpg": {"retrieval/database.py", "retrieval/ingest/sources/query.py"},
     "docx": {
         "retrieval/ingest/formats/docx.py",
         "retrieval/ingest/formats/wordstyles.py",
@@ -23,7 +23,7 @@ THROUGH: Mapping[str, set[str]] = {
     },
     "fastapi": {"gateway/app.py", "gateway/parts.py", "gateway/routes/"},
     "grpc": {"retrieval/qdrant_server.py"},
-    "httpx2": {"deploy/client.py"},
+    "httpx2": {"deploy/client.py", "retrieval/ingest/sources/api.py", "retrieval/ingest/sources/transport.py"},
     "ir_measures": {"deploy/scoring.py"},
     "jsonschema_rs": {"serving/output.py"},
     "liteparse": {
@@ -32,7 +32,7 @@ THROUGH: Mapping[str, set[str]] = {
         "retrieval/ingest/formats/pdfheadings.py",
     },
     "markdown_it": {"retrieval/ingest/formats/markdown.py"},
-    "pathspec": {"retrieval/ingest/sources.py"},
+    "pathspec": {"retrieval/ingest/sources/rules.py"},
     "prometheus_client": {"gateway/metrics.py"},
     "pydantic_settings": {"gateway/settings.py", "deploy/settings.py"},
     "pypdfium2": {"retrieval/ingest/formats/pdf.py"},
@@ -47,6 +47,7 @@ THROUGH: Mapping[str, set[str]] = {
         "retrieval/authority.py",
         "retrieval/catalog.py",
         "retrieval/database.py",
+        "retrieval/ingest/sources/query.py",
         "retrieval/ingestions.py",
         "retrieval/ledger.py",
         "retrieval/migrations/",

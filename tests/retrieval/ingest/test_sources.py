@@ -7,16 +7,18 @@ from pathlib import Path
 import pytest
 
 from retrieval.acl import Access
-from retrieval.errors import AccessMissing, SourceError
-from retrieval.ingest import sources
+from retrieval.errors import AccessMissing, SourceError, SupersedesItself
 from retrieval.ingest.sources import FolderSource, Rule, SourceDocument
+from retrieval.ingest.sources.document import LARGEST, version_of
+from retrieval.ingest.sources.folder import FileContent
 
 RULES = """
 tenant: acme
 rules:
   - {match: "**", allow: ["group:staff"], category: note}
   - {match: "hr/**", allow: ["group:hr"], deny: ["user:eve"]}
-  - {match: "hr/open.md", allow: ["group:staff", "user:ana"], updated: 2026-02-03, supersedes: hr/old.md, title: Open}
+  - {match: "hr/open.md", allow: ["group:staff", "user:ana"], updated: 2026-02-03, expires: 2027-02-03,
+     supersedes: hr/old.md, title: Open}
   - {match: "*.txt", category: log, tenant: other}
 """
 
@@ -42,7 +44,7 @@ def by_id(folder: Path) -> dict[str, SourceDocument]:
 
 def test_ids_are_paths_in_order(folder: Path) -> None:
     assert list(by_id(folder)) == ["a.md", "deep/er/b.txt", "hr/open.md", "hr/secret.md"]
-    assert by_id(folder)["hr/open.md"].read() == b"hr/open.md"
+    assert by_id(folder)["hr/open.md"].content.read() == b"hr/open.md"
 
 
 def test_later_rules_override_field_by_field(folder: Path) -> None:
@@ -51,13 +53,10 @@ def test_later_rules_override_field_by_field(folder: Path) -> None:
     assert documents["hr/secret.md"].access() == Access("acme", frozenset({"group:hr"}), frozenset({"user:eve"}))
     opened = documents["hr/open.md"]
     assert opened.access() == Access("acme", frozenset({"group:staff", "user:ana"}), frozenset({"user:eve"}))
-    rule = opened.rule
-    assert (rule.title, rule.category, rule.updated, rule.supersedes) == (
-        "Open",
-        "note",
-        date(2026, 2, 3),
-        "hr/old.md",
-    )
+    new = opened.new()
+    assert (new.id, new.name, new.raw, new.origin) == ("hr/open.md", "open.md", b"hr/open.md", opened.origin)
+    assert (new.title, new.category, new.supersedes) == ("Open", "note", "hr/old.md")
+    assert (new.updated, new.expires) == (date(2026, 2, 3), date(2027, 2, 3))
     assert documents["deep/er/b.txt"].access().tenant == "other"
 
 
@@ -75,7 +74,7 @@ def test_hidden_files_links_and_rules_are_no_documents(folder: Path, tmp_path_fa
 def test_a_name_that_is_not_utf8_gets_an_id_that_can_be_stored_and_shown(folder: Path) -> None:
     Path(os.fsdecode(os.fsencode(folder) + b"/caf\xe9.md")).write_text("text")
     document = by_id(folder)["caf\\xe9.md"]
-    assert (document.read(), document.access().tenant) == (b"text", "acme")
+    assert (document.content.read(), document.access().tenant, document.name) == (b"text", "acme", "caf\\xe9.md")
 
 
 @pytest.mark.parametrize(
@@ -166,7 +165,8 @@ def test_folders_are_told_apart_by_their_place_or_by_name(
     ],
 )
 def test_a_source_is_a_url_whatever_the_name(source: str | None, name: str, url: str) -> None:
-    assert SourceDocument(name, Path(name), Rule(name, source=source)).url() == url
+    document = SourceDocument(name, name, "docs", Rule(name, source=source), FileContent(name, Path(name)))
+    assert document.url() == url
 
 
 def test_a_rule_decides_before_the_folder_where_a_document_opens(folder: Path) -> None:
@@ -184,14 +184,37 @@ def test_a_folder_without_rules_or_no_folder_is_refused(tmp_path: Path) -> None:
         FolderSource(tmp_path / "none")
 
 
-def test_what_cannot_be_read_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_read_is_named(folder: Path) -> None:
     documents = by_id(folder)
     (folder / "a.md").unlink()
     with pytest.raises(SourceError, match=r"'a\.md' vanished"):
-        documents["a.md"].read()
+        documents["a.md"].content.read()
     (folder / "a.md").mkdir()
     with pytest.raises(SourceError, match=r"'a\.md' cannot be read: Is a directory"):
-        documents["a.md"].read()
-    monkeypatch.setattr(sources, "LARGEST", 3)
-    with pytest.raises(SourceError, match=r"'hr/open\.md' is larger"):
-        documents["hr/open.md"].read()
+        documents["a.md"].content.version()
+    with (folder / "hr" / "open.md").open("wb") as file:
+        file.truncate(LARGEST + 1)
+    for asked in (documents["hr/open.md"].content.read, documents["hr/open.md"].content.version):
+        with pytest.raises(SourceError, match=r"'hr/open\.md' is larger than 64 MiB"):
+            asked()
+
+
+def test_a_version_is_of_the_bytes_alone(folder: Path) -> None:
+    content = by_id(folder)["a.md"].content
+    assert content.version() == version_of(b"a.md") == version_of(content.read())
+
+
+def test_a_file_that_became_a_link_since_it_was_listed_is_not_followed(folder: Path) -> None:
+    document = by_id(folder)["a.md"]
+    (folder / "a.md").unlink()
+    (folder / "a.md").symlink_to("hr/secret.md")
+    for asked in (document.content.read, document.content.version):
+        with pytest.raises(SourceError, match=r"'a\.md' cannot be read"):
+            asked()
+
+
+def test_a_document_that_supersedes_itself_is_refused_by_name(folder: Path) -> None:
+    (folder / "twinpin.yaml").write_text('tenant: a\nrules: [{match: "**", allow: ["group:a"], supersedes: a.md}]')
+    with pytest.raises(SupersedesItself, match=r"'a\.md' supersedes itself"):
+        by_id(folder)["a.md"].described()
+    assert by_id(folder)["hr/open.md"].described().supersedes == "a.md"

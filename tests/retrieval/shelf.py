@@ -35,6 +35,7 @@ RECIPE = IndexRecipe(
     candidates=20,
     passages=5,
     abstain_below=0.0,
+    collapse=0.0,
 )
 WIDER = msgspec.structs.replace(RECIPE, label="wider", chunker=Chunker("tree-1", 60, "heading"))
 

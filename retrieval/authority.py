@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import date
-from functools import cache
-from itertools import groupby
+from functools import cache, lru_cache
 from typing import Any
 
 import msgspec
@@ -12,8 +11,7 @@ import sqlalchemy as sa
 from retrieval.acl import Access, AccessFilter
 from retrieval.entries import Passage
 from retrieval.errors import IndexBehind
-from retrieval.outline import outline, split_blocks
-from retrieval.pieces import PIECE, span
+from retrieval.pieces import Piece, places_of, span, words
 from retrieval.store import ChunkRef
 from retrieval.tables import documents, marks, pieces, sequences
 
@@ -22,13 +20,17 @@ _grants = msgspec.json.Decoder(frozenset[str])
 
 @cache
 def authority(dialect: str) -> sa.Select[Any]:
-    """The pieces of each ref whose document exists, is at that version, not superseded and not expired.
+    """For every ref the pieces of its words, if its document is at that version, not superseded and not expired.
 
-    Every row also tells how far the index is and has to be; there is one without a ref when nothing may be shown.
-    The refs are one JSON parameter, so that it is one statement to compile and plan however many there are.
+    A ref of which nothing may be shown has a row without a piece, and every row tells how far the index is and has to
+    be. Outer joins all the way keep a planner without statistics from beginning with the texts. The refs are one JSON
+    parameter, so that it is one statement to compile and plan however many there are.
     """
-    mark, shown = _mark().subquery("mark"), _shown(_refs(dialect)).subquery("shown")
-    return sa.select(mark, shown).join_from(mark, shown, sa.true(), isouter=True)
+    mark, refs = _mark().subquery("mark"), _refs(dialect)
+    joined = mark.outerjoin(refs, sa.true()).outerjoin(documents, _current(refs)).outerjoin(pieces, _words(refs))
+    described = [documents.c[name] for name in ("title", "source", "category", "updated", "allow", "deny")]
+    piece = [pieces.c.n.label("piece"), pieces.c.text, pieces.c.places]
+    return sa.select(mark, refs.c.n, *piece, *described).select_from(joined)
 
 
 def wanted(refs: Sequence[ChunkRef], tenant: str, parser: str, index: str, today: date) -> dict[str, Any]:
@@ -48,16 +50,18 @@ def passages(
             f"index version {index!r} has applied the tenant's changes up to {rows[0].applied} and must have applied "
             f"{rows[0].required}: it answers when it has caught up"
         )
-    found = sorted((row for row in rows if row.n is not None), key=lambda row: (row.n, row.piece))
-    for n, group in groupby(found, key=lambda row: int(row.n)):
-        held = list(group)
-        if access.permits(access_of(access.tenant, held[0])):
-            yield _passage(refs[n], held)
+    held: dict[int, list[sa.Row[Any]]] = {}
+    for row in rows:
+        if row.piece is not None:
+            held.setdefault(row.n, []).append(row)
+    for n, found in sorted(held.items()):
+        if access.permits(access_of(access.tenant, found[0])):
+            yield _passage(refs[n], found)
 
 
 def access_of(tenant: str, row: sa.Row[Any]) -> Access:
     """A row's own access list."""
-    return Access(tenant, _grants.decode(row.allow), _grants.decode(row.deny))
+    return _access(tenant, row.allow, row.deny)
 
 
 def access_columns(access: Access) -> dict[str, str]:
@@ -65,17 +69,22 @@ def access_columns(access: Access) -> dict[str, str]:
     return {"allow": _listed(access.allow), "deny": _listed(access.deny)}
 
 
+@lru_cache(maxsize=4096)
+def _access(tenant: str, allow: str, deny: str) -> Access:
+    """Many documents have the same few lists."""
+    return Access(tenant, _grants.decode(allow), _grants.decode(deny))
+
+
 def _listed(grants: frozenset[str]) -> str:
     return msgspec.json.encode(sorted(grants)).decode()
 
 
-def _passage(ref: ChunkRef, held: Sequence[sa.Row[Any]]) -> Passage:
-    """Only the pieces that its words are in were read: positions in them count from the first."""
-    offset = held[0].piece * PIECE
-    text = "".join(row.text for row in held)[ref.start - offset : ref.end - offset]
-    blocks = [block for row in held for block in split_blocks(row.blocks)]
-    first = held[0]
-    places = outline(blocks, ref.start, ref.end)
+def _passage(ref: ChunkRef, found: list[sa.Row[Any]]) -> Passage:
+    if len(found) > 1:
+        found.sort(key=lambda row: row.piece)
+    read = [Piece(row.piece, row.text, row.places) for row in found]
+    text, places = words(read, ref.start, ref.end), places_of(read, ref.start, ref.end)
+    first = found[0]
     return Passage(ref, first.title, first.source, first.category, first.updated, text, places)
 
 
@@ -105,29 +114,26 @@ def _mark() -> sa.Select[Any]:
     )
 
 
-def _shown(refs: sa.FromClause) -> sa.Select[Any]:
+def _current(refs: sa.FromClause) -> sa.ColumnElement[bool]:
+    """Whether a document is at the version of a ref, not hidden by another of its tenant, and not past its day."""
     newer = documents.alias("newer")
     superseded = sa.exists().where(
         newer.c.tenant == documents.c.tenant, newer.c.supersedes == documents.c.id, newer.c.id != documents.c.id
     )
-    current = sa.and_(
+    return sa.and_(
         documents.c.tenant == sa.bindparam("tenant"),
         documents.c.id == refs.c.document,
         documents.c.version == refs.c.version,
+        documents.c.expires.is_(None) | (documents.c.expires > sa.bindparam("today", type_=sa.Date)),
+        ~superseded,
     )
-    words = sa.and_(
+
+
+def _words(refs: sa.FromClause) -> sa.ColumnElement[bool]:
+    return sa.and_(
         pieces.c.tenant == documents.c.tenant,
         pieces.c.document == documents.c.id,
         pieces.c.version == documents.c.version,
         pieces.c.parser == sa.bindparam("parser"),
         pieces.c.n.between(refs.c.first, refs.c.last),
-    )
-    described = [documents.c[name] for name in ("title", "source", "category", "updated", "allow", "deny")]
-    return (
-        sa.select(refs.c.n, pieces.c.n.label("piece"), pieces.c.text, pieces.c.blocks, *described)
-        .select_from(refs)
-        .join(documents, current)
-        .join(pieces, words)
-        .where(documents.c.expires.is_(None) | (documents.c.expires > sa.bindparam("today", type_=sa.Date)))
-        .where(~superseded)
     )

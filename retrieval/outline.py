@@ -37,14 +37,6 @@ def split_blocks(encoded: bytes) -> Blocks:
     return _decode(_blocks, encoded) if encoded else []
 
 
-def starts(blocks: Blocks) -> list[int]:
-    """The code point that each block starts at; every block is read, so that none is damaged afterwards.
-
-    Errors: as `split_blocks`.
-    """
-    return [_decode(_block, block).start for block in blocks]
-
-
 def outline(blocks: Blocks, start: int, end: int) -> tuple[Place, ...]:
     """The places of the text from `start` to `end`, in order: the first holds at `start`, each until the next.
 

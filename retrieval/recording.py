@@ -99,7 +99,8 @@ async def delete(connection: AsyncConnection, tenant: str, document: str, *, era
 async def store(connection: AsyncConnection, keys: Mapping[str, str], content: Content) -> None:
     """Keep what a parser made of a version, in place of what it made before."""
     whole = {**keys, "parser": content.parser}
-    rows = [{**whole, "n": one.n, "text": one.text, "blocks": one.blocks} for one in cut(content.text, content.blocks)]
+    cuts = cut(content.text, content.blocks)
+    rows = [{**whole, "n": one.n, "text": one.text, "places": one.places} for one in cuts]
     await upsert(connection, contents, whole, {"blocks": content.blocks})
     await connection.execute(sa.delete(pieces).filter_by(**whole))
     await connection.execute(sa.insert(pieces), rows)

@@ -82,7 +82,7 @@ pieces = sa.Table(
     *_key("tenant", "document", "version", "parser"),
     sa.Column("n", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("text", sa.Text, nullable=False),
-    sa.Column("blocks", sa.LargeBinary, nullable=False),  # those that the words of this piece stand in
+    sa.Column("places", sa.LargeBinary, nullable=False),  # where the words of this piece stand
 )
 changes = sa.Table(
     "changes",

@@ -75,7 +75,7 @@ def _texts() -> None:
         sa.Column("parser", NAME, nullable=False),
         sa.Column("n", sa.Integer(), nullable=False),
         sa.Column("text", sa.Text(), nullable=False),
-        sa.Column("blocks", sa.LargeBinary(), nullable=False),
+        sa.Column("places", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("tenant", "document", "version", "parser", "n"),
     )
 

@@ -126,8 +126,9 @@ async def open_parts(settings: Settings, metrics: Metrics, reach: Reach = reach)
         release = await start_release(settings.releases, flip)
         library = _library(settings, documents)
         follower = Follower(indexes, documents.quiet, changed)
+        watch = Watch(settings.releases, flip, release, metrics)
         background = await stack.enter_async_context(Background.open())
-        background.start("releases", Watch(settings.releases, flip, release, metrics).run())
+        background.start("releases", watch.run())
         background.start("following", follower.run())
         background.start("intake", library.intake.run())
         yield Parts(
@@ -140,6 +141,7 @@ async def open_parts(settings: Settings, metrics: Metrics, reach: Reach = reach)
             metrics=metrics,
             library=library,
             follower=follower,
+            watch=watch,
         )
         _log.info("closing")
 

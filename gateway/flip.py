@@ -92,6 +92,7 @@ class Flip:
                     index = await self.open_index(recipe)
                     stack.push_async_callback(index.close)
                     await index.follow()
+                    await index.require_whole()
                 _log.info("index_open", index=name)
             named[name] = index
         return named

@@ -16,6 +16,7 @@ from gateway.metrics import Metrics
 from gateway.readiness import Readiness
 from gateway.release import Forced, Release, ResolvedPins
 from gateway.settings import Settings
+from gateway.watch import Watch
 from retrieval.acl import Principal
 
 
@@ -32,6 +33,7 @@ class Parts:
     metrics: Metrics
     library: Library
     follower: Follower
+    watch: Watch
 
 
 Opening = Callable[[Settings, Metrics], AbstractAsyncContextManager[Parts]]

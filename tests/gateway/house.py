@@ -31,7 +31,7 @@ from retrieval.catalog import Catalog, Content, Document, Entry, Holding
 from retrieval.embed import HASH, HashEmbedder
 from retrieval.errors import IndexNotSealed
 from retrieval.index import Chunker, Embedding, IndexRecipe
-from retrieval.ingest.blocks import PARSER
+from retrieval.ingest.blocks import PARSER, Block
 from retrieval.ingest.chunk import CHUNKER
 from retrieval.ingest.prepared import Parser, content_digest, described_digest
 from retrieval.live import LiveIndex
@@ -148,8 +148,8 @@ class Event:
 class House:
     """A gateway on fakes, a key per caller, and what stands behind it. `app` serves once its lifespan is open.
 
-    Each index version has a store in memory, which outlives the gateway; one whose name is in `broken` does not open.
-    The engine serves the model versions that are in `served`.
+    Each index version has a store in memory, which outlives the gateway; one whose name is in `broken` does not open,
+    one in `slow` opens when its event is set. The engine serves the model versions that are in `served`.
     """
 
     settings: Settings
@@ -159,6 +159,7 @@ class House:
     served: set[str]
     stores: dict[str, MemoryStore] = field(default_factory=dict)
     broken: dict[str, Exception] = field(default_factory=dict)
+    slow: dict[str, asyncio.Event] = field(default_factory=dict)
     readiness: Readiness = field(default_factory=lambda: Readiness({}))
     limits: Limits = field(default_factory=lambda: Limits(0))
     app: FastAPI = field(default_factory=FastAPI)
@@ -179,6 +180,7 @@ class House:
 
     def reach(self, corpus: Sequence[Seeded]) -> Outside:
         """What stands behind the gateway; the corpus is there before the first index version is opened."""
+        self.generator = _scripted(self.model, self.served)
 
         async def open_index(recipe: IndexRecipe, catalog: Catalog, parser: Parser) -> LiveIndex:
             if not await catalog.sequences():
@@ -187,6 +189,8 @@ class House:
                 )
             if (fault := self.broken.get(recipe.name)) is not None:
                 raise fault
+            if (ready := self.slow.get(recipe.name)) is not None:
+                await ready.wait()
             if await sealed_place(recipe, catalog) is None:
                 raise IndexNotSealed(f"index {recipe.name!r} is not built")
             return LiveIndex(recipe, self.stores.setdefault(recipe.name, MemoryStore()), catalog, parser)
@@ -283,11 +287,15 @@ def pinned_manifest(label: str = "test") -> ModelManifest:
 def make_house(folder: Path, **settings: Any) -> House:
     """Keys, settings and fakes; `opening` makes the parts of them."""
     model, served = Model(), {pinned_manifest().name}
-    generator = ScriptedGenerator(model, models=served, delay=1.0, sleep=model.wait)
     opened = Settings(data=folder, releases=folder / "releases.yaml", **settings)
-    house = House(opened, dict(make_keys(opened.keys, list(CALLERS))), model, generator, served)
+    keys = dict(make_keys(opened.keys, list(CALLERS)))
+    house = House(opened, keys, model, _scripted(model, served), served)
     house.pin(Pin(house.describe(pinned_recipe())), Pin(house.describe(pinned_manifest())))
     return house
+
+
+def _scripted(model: Model, served: set[str]) -> ScriptedGenerator:
+    return ScriptedGenerator(model, models=served, delay=1.0, sleep=model.wait)
 
 
 def make_keys(path: Path, names: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -315,15 +323,16 @@ async def seed(corpus: Sequence[Seeded], recipe: IndexRecipe, catalog: Catalog, 
     for one in corpus:
         source = one.source or one.id
         document = Document(one.id, one.version, one.id, source, one.category, one.updated, None, one.access)
-        points = []
+        points, blocks = [], []
         for part in one.parts:
             start = one.text.index(part.words)
+            blocks.append(Block("paragraph", start, start + len(part.words), part.heading, part.page))
             ref = ChunkRef(one.id, one.version, start, start + len(part.words), part.heading, part.page)
             dense = embedder.embed([part.words])[0]
             points.append(ChunkPoint(ref, one.access, one.category, one.updated, dense, bm25.document(part.words)))
         await store.upsert(points)
         held = Holding(content_digest(document, recipe), described_digest(document), len(points), 10.0)
-        content = Content(recipe.parser, one.text, one.blocks)
+        content = Content(recipe.parser, one.text, one.blocks or msgspec.json.encode(blocks))
         entries.append(Entry(document, content, one.text.encode(), {recipe.name: held}))
     await catalog.put(entries)
     await LiveIndex(recipe, store, catalog).seal("memory")

@@ -48,7 +48,7 @@ async def test_a_reader_sees_the_old_version_or_the_new_one_and_never_neither(tm
     async with shelf(tmp_path) as made:
         await made.documents.put([new("a.md", REFUND)])
         seen: list[list[str]] = []
-        made.index.store = _Watched(made.index.store, lambda: made.find("refunds paid"), seen)  # type: ignore[assignment]
+        made.index.store = _Watched(made.index.store, lambda: made.find("refunds paid"), seen)
         await made.documents.put([new("a.md", LATER)])
         assert len(seen) >= 4
         assert all(texts in ([REFUND], [LATER]) for texts in seen)
@@ -192,7 +192,7 @@ async def test_a_change_that_an_index_could_not_take_is_finished_by_asking_again
     async with shelf(tmp_path) as made:
         await made.documents.put([new("a.md", REFUND)])
         store = made.index.store
-        made.index.store = _Broken(store)  # type: ignore[assignment]
+        made.index.store = _Broken(store)
         with pytest.raises(StoreError):
             await made.documents.delete("acme", "a.md")
         made.index.store = store

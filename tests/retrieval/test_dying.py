@@ -89,7 +89,7 @@ class World:
             catalog: Any = Mortal(real, fate)
             made = Shelf(self.folder, real, opened, Documents(catalog, opened, parser), parser)
             for recipe, store in zip((RECIPE, WIDER), self.stores, strict=True):
-                opened.indexes.append(LiveIndex(recipe, Mortal(store, fate), catalog, parser))  # type: ignore[arg-type]
+                opened.indexes.append(LiveIndex(recipe, Mortal(store, fate), catalog, parser))
             yield made
 
 

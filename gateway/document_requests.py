@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
 from gateway.document_access import Place
-from gateway.document_schemas import storable_id
+from gateway.document_schemas import new_id, storable_id
 from gateway.errors import Invalid, NotFound
 from gateway.schemas import Strict
 
@@ -32,6 +32,14 @@ def addressed(request: Request, ending: str = "") -> str:
         return storable_id(unquote_to_bytes(_raw(request).removesuffix(ending.encode())).decode())
     except ValueError as error:
         raise Invalid("id: an id has 1 to 1024 characters of UTF-8, none of them NUL", param="id") from error
+
+
+def addressed_new(request: Request) -> str:
+    """The id of what is to be there; stricter, as what is there already may have come another way."""
+    try:
+        return new_id(addressed(request))
+    except ValueError as error:
+        raise Invalid(f"id: {error}", param="id") from error
 
 
 def asked(request: Request, fields: type[Fields]) -> Fields:

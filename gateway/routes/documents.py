@@ -7,7 +7,18 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from gateway.document_access import page, reader, resolve, tenant_for, writer, writes
-from gateway.document_requests import ACCESS, HISTORY, REVERT, addressed, asked, cursor, ends_with, place, sent
+from gateway.document_requests import (
+    ACCESS,
+    HISTORY,
+    REVERT,
+    addressed,
+    addressed_new,
+    asked,
+    cursor,
+    ends_with,
+    place,
+    sent,
+)
 from gateway.document_schemas import (
     Addressing,
     BulkBody,
@@ -17,7 +28,6 @@ from gateway.document_schemas import (
     Listing,
     Nothing,
     RevertBody,
-    new_id,
 )
 from gateway.documents import Library
 from gateway.errors import Conflict, Forbidden, GatewayError, Invalid, NotFound
@@ -37,7 +47,7 @@ _ALL, _ONE, _INGESTION = "/v1/documents", "/v1/documents/{id:path}", "/v1/ingest
 async def put(request: Request) -> Response:
     """Take one document in; when this answers, it is durable and is found."""
     principal, library = writer(request), parts(request).library
-    document, query = new_id(addressed(request)), asked(request, Addressing)
+    document, query = addressed_new(request), asked(request, Addressing)
     body = await sent(request, DocumentBody)
     if body.id not in (None, document):
         raise Invalid("id: the body names another document than the path", param="id")

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from retrieval import shard
 from retrieval.catalog import Catalog
 from retrieval.edge_store import EdgeStore
 from retrieval.errors import CatalogError, IndexNotSealed, RecipeError, StoreError
@@ -88,9 +89,8 @@ async def drop_index(name: str, place: Place, catalog: Catalog) -> None:
     where = place.where(name, sealed.place if sealed else None)
     if where == EMBEDDED:
         if place.folder(name).exists():
-            store = EdgeStore.open(place.folder(name), sealed.manifest.recipe.embedder.dimensions if sealed else 1)
-            await store.close()
-            shutil.rmtree(place.folder(name))
+            with shard.lock(place.folder(name)):
+                shutil.rmtree(place.folder(name))
     else:
         dimensions = sealed.manifest.recipe.embedder.dimensions if sealed else 1
         await (await QdrantStore.open(where, name, dimensions, place.api_key)).drop()
@@ -98,11 +98,11 @@ async def drop_index(name: str, place: Place, catalog: Catalog) -> None:
 
 
 async def dormant(place: Place, catalog: Catalog, open_here: Iterable[str]) -> list[tuple[str, str, int]]:
-    """Versions that exist and are not open here: name, where, dimensions (1 for an embedded build without a seal)."""
+    """Versions that exist and are not open here, builds without a seal among them: name, where, dimensions."""
     sealed = {one.manifest.name: one for one in await catalog.seals()}
     found = {name: (one.place, one.manifest.recipe.embedder.dimensions) for name, one in sealed.items()}
     if place.directory.is_dir():
         for folder in place.directory.iterdir():
-            if (folder / "shard").exists():
-                found.setdefault(folder.name, (EMBEDDED, 1))
+            if (dimensions := shard.made_for(folder)) is not None:
+                found.setdefault(folder.name, (EMBEDDED, dimensions))
     return [(name, *one) for name, one in sorted(found.items()) if name not in set(open_here)]

@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import json
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -53,6 +54,14 @@ def open_shard(directory: Path, dimensions: int) -> qe.EdgeShard:
         _draft(directory, dimensions).close()
         _move(directory, _DRAFT, _SHARD)
     return _load(directory, dimensions)
+
+
+def made_for(directory: Path) -> int | None:
+    """Dimensions of the vectors that a directory's shard was made for; None where no shard was ever finished."""
+    for name in (_SHARD, _NEXT):
+        if (config := directory / name / "edge_config.json").exists():
+            return int(json.loads(config.read_bytes())["vectors"][DENSE]["size"])
+    return None
 
 
 async def copy(shard: qe.EdgeShard, directory: Path, dimensions: int) -> None:

@@ -18,6 +18,7 @@ MOST = 10_000  # what a search may ask for at once: strict mode refuses more
 READ_SECONDS, WRITE_SECONDS = 10, 60
 _OLDEST = (1, 19)
 _PORT = 6334
+_NAMED = "a Qdrant server is named as http://host:port or https://host:port, by its gRPC port and without a key"
 _CHANNEL = {"grpc.initial_reconnect_backoff_ms": 200, "grpc.max_reconnect_backoff_ms": 2_000}
 _REASONS: Mapping[StatusCode, str] = {
     StatusCode.UNAVAILABLE: "cannot be reached over gRPC",
@@ -38,13 +39,20 @@ class Endpoint:
     port: int
     encrypted: bool
 
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
 
 def endpoint(url: str) -> Endpoint:
     """Read `http[s]://host[:port]`, with the gRPC port (6334 unless named); StoreError for anything else."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or "@" in parts.netloc:
-        raise StoreError("a Qdrant server is named as http://host:port or https://host:port, and no key stands in it")
-    return Endpoint(parts.hostname, parts.port or _PORT, parts.scheme == "https")
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port or _PORT
+    except ValueError as error:
+        raise StoreError(_NAMED) from error
+    if parts.scheme not in ("http", "https") or not host or parts.path.strip("/") or "@" in parts.netloc:
+        raise StoreError(_NAMED)
+    return Endpoint(f"[{host}]" if ":" in host else host, port, parts.scheme == "https")
 
 
 def connect(server: Endpoint, api_key: str | None) -> AsyncQdrantClient:

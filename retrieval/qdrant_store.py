@@ -39,14 +39,14 @@ class QdrantStore:
         StoreError when the server is too old or the name an alias, when the collection does not fit, and when it is
         missing and not to be created.
         """
-        local = url == LOCAL
-        client = AsyncQdrantClient(LOCAL) if local else server.connect(server.endpoint(url), api_key)
-        store = cls(client, collection, local=local)
+        where = None if url == LOCAL else server.endpoint(url)
+        client = AsyncQdrantClient(LOCAL) if where is None else server.connect(where, api_key)
+        store = cls(client, collection, local=where is None)
         try:
             await store._prepare(dimensions, create=create)
-        except StoreError:
+        except StoreError as error:
             await client.close()
-            raise
+            raise StoreError(f"{error} (collection {collection!r}, {where or 'in memory'})") from error
         return store
 
     async def _prepare(self, dimensions: int, *, create: bool) -> None:

@@ -12,85 +12,28 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import PurePath
-from typing import Literal, Protocol
 from urllib.parse import quote
 
 import msgspec
 
 from retrieval.acl import Access
-from retrieval.catalog import Catalog, Content, Document, Entry, Version
+from retrieval.catalog import Catalog, Content, Document, Version
 from retrieval.errors import (
     AccessMissing,
     CannotRevert,
-    ChangedMeanwhile,
     DocumentMissing,
     DocumentRefused,
     OriginConflict,
-    RetrievalError,
     SupersedesItself,
 )
 from retrieval.ingest.blocks import PARSER, Parsed, ParseError
-from retrieval.ingest.prepared import Parser, Prepared
-from retrieval.live import Key, LiveIndex
+from retrieval.ingest.prepared import Parser
+from retrieval.live import Key
 from retrieval.newdocument import NewDocument, given_digest, require_valid
+from retrieval.outcome import Deleted, Outcome, Status, refused
+from retrieval.publishing import Draft, Indexes, Publisher, conflict, narrowed
 
-Status = Literal["added", "updated", "access", "unchanged", "refused", "failed", "gone", "moved"]
-_CODES: tuple[tuple[type[RetrievalError], str], ...] = (
-    (OriginConflict, "origin_conflict"),
-    (ChangedMeanwhile, "changed_meanwhile"),
-    (CannotRevert, "cannot_revert"),
-    (DocumentMissing, "not_found"),
-    (DocumentRefused, "document_refused"),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one document; `reason` and `code` say why it is not as was asked."""
-
-    tenant: str
-    document: str
-    status: Status
-    chunks: int = 0
-    reason: str | None = None
-    version: str | None = None
-    sequence: int = 0
-    code: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Deleted:
-    """A deletion that is true everywhere: how many chunks went, and which documents it had hidden answer again."""
-
-    sequence: int
-    chunks: int
-    restored: list[str]
-
-
-class Indexes(Protocol):
-    """The index versions that are open here."""
-
-    def serving(self) -> Sequence[LiveIndex]:
-        """Those that take traffic: new content is in them before it is acknowledged."""
-        ...
-
-    def retained(self) -> Sequence[LiveIndex]:
-        """All of them: a deletion or change of access is in them before it is acknowledged."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class _Draft:
-    """A document on its way in: what the catalog is to hold of it, and what it held when this began."""
-
-    document: Document
-    content: Content
-    raw: bytes
-    known: Document | None
-
-    @property
-    def key(self) -> Key:
-        return self.document.access.tenant, self.document.id
+__all__ = ["Deleted", "Documents", "Indexes", "Outcome", "Status", "refused"]
 
 
 @dataclass(slots=True)
@@ -144,7 +87,7 @@ class Documents:
             known = await self._known(tenant, document)
             before, epoch = known.epoch - 1, known.epoch
             if since is not None and known.epoch > since:
-                access = _narrowed(known.access, access)
+                access = narrowed(known.access, access)
             if known.access != access:
                 before = await self.catalog.sequence(tenant)
                 epoch = await self.catalog.grant(tenant, document, access)
@@ -189,18 +132,18 @@ class Documents:
 
     async def _put(self, new: Sequence[NewDocument], ingestion: str, accepted: Mapping[str, int]) -> list[Outcome]:
         settled: dict[Key, Outcome] = {}
-        drafts: list[_Draft] = []
+        drafts: list[Draft] = []
         for one in new:
             taken = await self._draft(one, accepted.get(one.access.tenant, 0))
             if isinstance(taken, Outcome):
                 settled[one.access.tenant, one.id] = taken
             else:
                 drafts.append(taken)
-        for outcome in await self._publish(drafts, ingestion, accepted):
+        for outcome in await self._publisher().publish(drafts, ingestion, accepted):
             settled[outcome.tenant, outcome.document] = outcome
         return [settled[one.access.tenant, one.id] for one in new]
 
-    async def _draft(self, new: NewDocument, since: int) -> "_Draft | Outcome":
+    async def _draft(self, new: NewDocument, since: int) -> Draft | Outcome:
         """Parse what changed; what did not, or differs in access alone, is settled here."""
         try:
             require_valid(new)
@@ -216,7 +159,7 @@ class Documents:
         except (AccessMissing, DocumentRefused, OriginConflict, SupersedesItself) as error:
             return refused(new.access.tenant, new.id, error)
         content = Content(PARSER, parsed.text, msgspec.json.encode(parsed.blocks))
-        return _Draft(_document(new, version, parsed), content, new.raw, known)
+        return Draft(_document(new, version, parsed), content, new.raw, known)
 
     async def _regrant(self, known: Document, access: Access, since: int) -> Outcome:
         if known.access == access:
@@ -224,84 +167,8 @@ class Documents:
         changed = await self.grant(access.tenant, known.id, access, since=since)
         return Outcome(access.tenant, known.id, "access", version=changed.version, sequence=changed.sequence)
 
-    async def _publish(self, drafts: Sequence[_Draft], ingestion: str, accepted: Mapping[str, int]) -> list[Outcome]:
-        """Embed for every version that takes traffic, then commit; again, if another one does by then."""
-        prepared: dict[str, list[Prepared]] = {}
-        while drafts:
-            for index in self.indexes.serving():
-                if index.name not in prepared:
-                    lacking = [one for one in drafts if await index.lacks(one.document)]
-                    prepared[index.name] = await index.prepare([(one.document, one.content) for one in lacking])
-            async with self._quiet, self.catalog.writing({one.document.access.tenant for one in drafts}):
-                if all(index.name in prepared for index in self.indexes.serving()):
-                    outcomes = await self._commit(drafts, prepared, ingestion, accepted)
-                    self.on_change()
-                    return outcomes
-        return []
-
-    async def _commit(
-        self,
-        drafts: Sequence[_Draft],
-        prepared: Mapping[str, Sequence[Prepared]],
-        ingestion: str,
-        accepted: Mapping[str, int],
-    ) -> list[Outcome]:
-        """With nobody else writing: new chunks, then the catalog, then the old chunks."""
-        current, outcomes = await self._current(drafts, accepted)
-        documents = {one.key: one.document for one in current}
-        made = {
-            name: [one for one in all_made if (one.document.access.tenant, one.document.id) in documents]
-            for name, all_made in prepared.items()
-        }
-        before = {tenant: await self.catalog.sequence(tenant) for tenant in {tenant for tenant, _ in documents}}
-        serving = self.indexes.serving()
-        for index in serving:
-            await index.stage(made[index.name], documents)
-        entries = [Entry(one.document, one.content, one.raw) for one in current]
-        sequences = await self.catalog.put(entries, ingestion=ingestion) if entries else []
-        for index in serving:
-            await index.settle(made[index.name], list(documents.values()))
-        heads = {one.key[0]: sequence for one, sequence in zip(current, sequences, strict=True)}
-        for tenant, head in heads.items():
-            for index in serving:
-                await index.mark(tenant, before[tenant], head)
-        await self._take_from_others([one for one in current if _narrows(one)], heads)
-        counts = {key: len(one.chunks) for key, one in _by_key(made[serving[0].name] if serving else [])}
-        return outcomes + [
-            _taken(one, counts.get(one.key, 0), sequence) for one, sequence in zip(current, sequences, strict=True)
-        ]
-
-    async def _current(
-        self, drafts: Sequence[_Draft], accepted: Mapping[str, int]
-    ) -> tuple[list[_Draft], list[Outcome]]:
-        """Hold each draft against what happened to its document since it was handed in."""
-        current, outcomes = [], []
-        for one in drafts:
-            tenant, document = one.key
-            since = accepted.get(tenant, 0)
-            known, tombstone = await self.catalog.get(*one.key), await self.catalog.tombstone(*one.key)
-            if tombstone is not None and tombstone.sequence > since:
-                gone = ChangedMeanwhile(
-                    f"{document!r} was deleted while it was on its way in: put it again if meant so"
-                )
-                outcomes.append(refused(tenant, document, gone))
-            elif known is not None and known.origin != one.document.origin:
-                outcomes.append(refused(tenant, document, _conflict(document, known.origin)))
-            elif known is not None and known.epoch > since:
-                narrowed = _narrowed(known.access, one.document.access)
-                current.append(replace(one, document=replace(one.document, access=narrowed), known=known))
-            else:
-                current.append(replace(one, known=known))
-        return current, outcomes
-
-    async def _take_from_others(self, narrowed: Sequence[_Draft], heads: Mapping[str, int]) -> None:
-        """Versions that take no traffic get new content later, but lose readers now."""
-        serving = {index.name for index in self.indexes.serving()}
-        for one in narrowed:
-            for index in self.indexes.retained():
-                if index.name not in serving:
-                    await index.take(*one.key)
-            await self.catalog.require(one.key[0], heads[one.key[0]])
+    def _publisher(self) -> Publisher:
+        return Publisher(self.catalog, self.indexes, self._quiet, self.on_change)
 
     async def _spread(self, tenant: str, document: str, before: int, sequence: int) -> int:
         """Take a change of access or a deletion to every open index version; how many chunks went."""
@@ -329,7 +196,7 @@ class Documents:
             raise CannotRevert(f"version {version!r} of {known.id!r} is not kept any more")
         document = replace(chosen.document, access=known.access, origin=known.origin)
         accepted = {tenant: known.sequence}
-        (outcome,) = await self._publish([_Draft(document, content, raw, known)], "", accepted)
+        (outcome,) = await self._publisher().publish([Draft(document, content, raw, known)], "", accepted)
         return outcome
 
     async def _known(self, tenant: str, document: str) -> Document:
@@ -353,12 +220,6 @@ def _missing(document: str) -> DocumentMissing:
     return DocumentMissing(f"there is no document {document!r}")
 
 
-def refused(tenant: str, document: str, error: RetrievalError) -> Outcome:
-    """The outcome of a document that was not taken in."""
-    code = next((code for kind, code in _CODES if isinstance(error, kind)), "document_refused")
-    return Outcome(tenant, document, "refused", reason=str(error), code=code)
-
-
 def _before(document: str, history: Sequence[Version], ingestion: str) -> Version:
     """The content that an ingestion replaced; CannotRevert when it replaced none, or was itself replaced."""
     if history[0].ingestion != ingestion:
@@ -367,12 +228,6 @@ def _before(document: str, history: Sequence[Version], ingestion: str) -> Versio
     if earlier is None:
         raise CannotRevert(f"{document!r} was new in this ingestion: delete it if it should go")
     return earlier
-
-
-def _taken(draft: _Draft, chunks: int, sequence: int) -> Outcome:
-    tenant, document = draft.key
-    status: Status = "added" if draft.known is None else "updated"
-    return Outcome(tenant, document, status, chunks, version=draft.document.version, sequence=sequence)
 
 
 def _document(new: NewDocument, version: str, parsed: Parsed) -> Document:
@@ -406,28 +261,7 @@ def _day(text: str | None) -> date | None:
 
 def _require_origin(new: NewDocument, known: Document | None) -> None:
     if known is not None and known.origin != new.origin:
-        raise _conflict(new.id, known.origin)
-
-
-def _conflict(document: str, origin: str) -> OriginConflict:
-    return OriginConflict(
-        f"{document!r} came from another source, {origin!r}, which alone may change it: give it another id "
-        "(a folder can have a `prefix:`), or name the same origin if it is the same source at another place"
-    )
-
-
-def _narrowed(known: Access, wanted: Access) -> Access:
-    return Access(known.tenant, known.allow & wanted.allow, known.deny | wanted.deny)
-
-
-def _narrows(draft: _Draft) -> bool:
-    """Whether somebody may lose access by it."""
-    known, wanted = draft.known, draft.document.access
-    return known is not None and not (known.access.allow <= wanted.allow and known.access.deny >= wanted.deny)
-
-
-def _by_key(made: Iterable[Prepared]) -> Iterator[tuple[Key, Prepared]]:
-    return (((one.document.access.tenant, one.document.id), one) for one in made)
+        raise conflict(new.id, known.origin)
 
 
 def _last(found: Sequence[Document]) -> Key | None:

@@ -1,6 +1,7 @@
 """`twinpin ingest`: bring the library up to date with a source."""
 
 import asyncio
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -37,7 +38,7 @@ async def _ingest(source: Path, progress: Callable[[int, int, str], None]) -> "R
     from retrieval.ingest.sources import load_source
     from retrieval.ingest.sync import synchronise
 
-    found = load_source(source)
+    found = load_source(source, os.environ)
     progress(0, 0, "opening the library")
     async with open_destination(Settings()) as library:
         return await synchronise(found, library, progress)

@@ -227,9 +227,9 @@ def test_a_list_goes_on_page_by_page_whatever_its_size(house: House) -> None:
 
 
 def test_a_readers_list_and_document_hold_only_what_is_theirs(house: House) -> None:
-    for limit in (1, 2, 100):
-        rows = listed(house, f"limit={limit}", "ana")
-        assert [one["id"] for one in rows] == ["handbook.pdf", "policies/refunds.md"]
+    rows = listed(house, "", "ana")
+    assert [one["id"] for one in rows] == ["handbook.pdf", "policies/refunds.md"]
+    assert listed(house, "limit=1", "ana") == listed(house, "limit=2", "ana") == rows
     assert listed(house, "", "eve") == []
     shown = send(house, "GET", path("policies/refunds.md"), "ana").json()
     for told in (rows[0], shown):

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -136,43 +137,45 @@ def test_access_that_was_taken_away_meanwhile_is_not_given_back_by_the_same_cont
     assert send(house, "GET", path("hidden.md"), "wanda").json()["access"]["allow"] == []
 
 
-class standing:
+@contextmanager
+def standing(house: House) -> Iterator[None]:
     """While inside, the worker of this house takes nothing in."""
+    intake: Intake = house.app.state.parts.library.intake
+    real = stand_still(intake)
+    yield
+    intake.ingestions = real
+    intake.wake()
 
-    def __init__(self, house: House) -> None:
-        self._intake: Intake = house.app.state.parts.library.intake
 
-    def __enter__(self) -> None:
-        self._real = self._intake.ingestions
+def stand_still(intake: Intake) -> Ingestions:
+    """Let nothing seem to wait; what really does."""
 
-        class Nothing(Ingestions):
-            async def waiting(self, limit: int) -> list[Any]:
-                return []
+    class Nothing(Ingestions):
+        async def waiting(self, limit: int) -> list[Any]:
+            return []
 
-        self._intake.ingestions = Nothing(self._intake.documents.catalog)
-
-    def __exit__(self, *raised: object) -> None:
-        self._intake.ingestions = self._real
-        self._intake.wake()
+    real = intake.ingestions
+    intake.ingestions = Nothing(intake.documents.catalog)
+    return real
 
 
 def test_what_waits_survives_a_restart(tmp_path: Path) -> None:
     house = hire(make_house(tmp_path))
-    for open_house in lives(house):
-        with standing(open_house):
-            ingestion = accept(open_house, [{"id": f"{n}.md", "text": f"{BADGE} {n}"} for n in range(5)])
-        break
-    for open_house in lives(house):
-        assert ended(open_house, ingestion)["counts"] == {"added": 5}
-        assert {f"{n}.md" for n in range(5)} <= found(open_house, "visitors yellow badge")
+    with living(house):
+        stand_still(house.app.state.parts.library.intake)
+        ingestion = accept(house, [{"id": f"{n}.md", "text": f"{BADGE} {n}"} for n in range(5)])
+    with living(house):
+        assert ended(house, ingestion)["counts"] == {"added": 5}
+        assert {f"{n}.md" for n in range(5)} <= found(house, "visitors yellow badge")
 
 
-def lives(house: House) -> Iterator[House]:
-    """The house, open for once."""
+@contextmanager
+def living(house: House) -> Iterator[None]:
+    """The gateway runs inside."""
     house.app = create_app(house.settings, opening(house))
     with TestClient(house.app) as client:
         house.client = client
-        yield house
+        yield
 
 
 class Faulty:

@@ -3,8 +3,9 @@
 import ast
 from typing import Any
 
-# Nothing here is read: the whole environment goes on to a process that is started.
-PASS_ENVIRONMENT_ON = {"deploy/engine.py", "deploy/local.py"}
+# Nothing here is read: the whole environment goes on, to a process that is started or to a source whose configuration
+# names what it needs of it.
+PASS_ENVIRONMENT_ON = {"deploy/commands/ingest.py", "deploy/engine.py", "deploy/local.py"}
 # After the first byte a failure can only be told in the stream itself; before it, it is raised. And what was accepted
 # for later has nobody who waits for an answer: its failure is logged and becomes its outcome.
 TELLS_FAILURES_ITSELF = {"gateway/streaming.py", "gateway/documents.py"}

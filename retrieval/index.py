@@ -8,9 +8,8 @@ from typing import Annotated, Literal
 import msgspec
 import yaml
 
-from retrieval.errors import IndexNotSealed, RecipeError
+from retrieval.errors import RecipeError
 
-MANIFEST_FILE = "manifest.json"
 Days = Annotated[int, msgspec.Meta(ge=0)]
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 
@@ -104,7 +103,7 @@ def _default(field: msgspec.structs.FieldInfo) -> object:
 
 
 class IndexManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a finished build holds; `watermark` is the catalog's sequence per tenant that it has caught up with."""
+    """What a build held when it was sealed; `watermark` is the catalog's sequence per tenant that it had reached."""
 
     name: str
     recipe: IndexRecipe
@@ -128,30 +127,3 @@ def load_recipe(path: Path) -> IndexRecipe:
             f"recipe {path.name!r} gives {recipe.name!r}: file it under that name, a changed recipe is another version"
         )
     return recipe
-
-
-def read_manifest(directory: Path, recipe: IndexRecipe) -> IndexManifest:
-    """Read a build's seal and refuse it when it was made by another recipe."""
-    try:
-        manifest = msgspec.json.decode((directory / MANIFEST_FILE).read_bytes(), type=IndexManifest)
-    except FileNotFoundError as error:
-        raise IndexNotSealed(f"index {recipe.name!r} is not built here: run `twinpin ingest DIR` first") from error
-    except msgspec.DecodeError as error:
-        raise IndexNotSealed(
-            f"the manifest of index {recipe.name!r} is damaged or of another release: run `twinpin ingest DIR` again"
-        ) from error
-    if manifest.recipe != recipe:
-        raise RecipeError(f"index {recipe.name!r} was built by another recipe ({manifest.name!r}): build it again")
-    return manifest
-
-
-def write_manifest(directory: Path, manifest: IndexManifest) -> None:
-    """Seal a build: readers see the old manifest or the new one, never half of it."""
-    draft = directory / f"{MANIFEST_FILE}.draft"
-    draft.write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2))
-    draft.replace(directory / MANIFEST_FILE)
-
-
-def unseal(directory: Path) -> None:
-    """Take the seal off before content changes, so that a crash in between cannot pass for a finished build."""
-    (directory / MANIFEST_FILE).unlink(missing_ok=True)

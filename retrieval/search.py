@@ -20,7 +20,7 @@ from retrieval.store import ChunkStore, HybridQuery, Narrowing
 
 _WIDEN = 4
 # Passages read beyond those that are shown: a newer one of the same words may have scored a little less.
-_AHEAD = 8
+_AHEAD = 4
 
 
 @dataclass(frozen=True, slots=True)

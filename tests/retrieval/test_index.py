@@ -1,6 +1,5 @@
 """An index version is what its recipe says: named by it, refused when either differs."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -8,20 +7,8 @@ import msgspec
 import pytest
 import yaml
 
-from retrieval.errors import IndexNotSealed, RecipeError
-from retrieval.index import (
-    MANIFEST_FILE,
-    Bm25,
-    Chunker,
-    Embedding,
-    Fusion,
-    IndexManifest,
-    IndexRecipe,
-    load_recipe,
-    read_manifest,
-    unseal,
-    write_manifest,
-)
+from retrieval.errors import RecipeError
+from retrieval.index import Bm25, Chunker, Embedding, Fusion, IndexRecipe, load_recipe
 
 RECIPE = IndexRecipe(
     label="2026.11.21",
@@ -35,7 +22,6 @@ RECIPE = IndexRecipe(
     passages=4,
     abstain_below=0.3,
 )
-MANIFEST = IndexManifest(RECIPE.name, RECIPE, 2, 7, 88.5, {"acme": 3}, datetime(2026, 11, 21, tzinfo=UTC))
 
 
 def filed(folder: Path, recipe: IndexRecipe, **changed: Any) -> Path:
@@ -53,8 +39,34 @@ def test_a_recipe_is_named_by_all_of_its_content(tmp_path: Path) -> None:
         msgspec.structs.replace(RECIPE, bm25=msgspec.structs.replace(RECIPE.bm25, avg_len=91.0)),
         msgspec.structs.replace(RECIPE, fusion=msgspec.structs.replace(RECIPE.fusion, kind="rrf")),
         msgspec.structs.replace(RECIPE, embedder=msgspec.structs.replace(RECIPE.embedder, digest="sha256:01")),
+        msgspec.structs.replace(RECIPE, collapse=0.8),
+        msgspec.structs.replace(RECIPE, freshness={"*": 365}),
+        msgspec.structs.replace(RECIPE, freshness={"*": 366}),
     ]
-    assert len({RECIPE.name, *(other.name for other in others)}) == 5
+    assert len({RECIPE.name, *(other.name for other in others)}) == 8
+
+
+def test_a_name_once_given_stays() -> None:
+    """If this fails, every pinned version would need another name: a new field needs a default, and keeps it."""
+    assert RECIPE.name == "idx-2026.11.21-5629f5e0"
+    ruled = msgspec.structs.replace(RECIPE, freshness={"policy": 365, "*": 30}, collapse=0.8, abstain_coverage=0.5)
+    assert ruled.name == "idx-2026.11.21-a45fa586"
+
+
+def test_what_is_at_its_default_is_no_part_of_the_name(tmp_path: Path) -> None:
+    fields = msgspec.to_builtins(RECIPE)
+    for name in ("abstain_coverage", "collapse", "freshness"):
+        del fields[name]
+    del fields["fusion"]["k"]
+    path = tmp_path / f"{RECIPE.name}.yaml"
+    path.write_text(yaml.safe_dump(fields), "utf-8")
+    assert load_recipe(path) == RECIPE
+    assert load_recipe(filed(tmp_path, RECIPE, collapse=0.9, freshness={})) == RECIPE
+
+
+def test_the_order_of_rules_does_not_matter() -> None:
+    names = {msgspec.structs.replace(RECIPE, freshness=rules).name for rules in ({"a": 1, "b": 2}, {"b": 2, "a": 1})}
+    assert len(names) == 1
 
 
 def test_the_order_of_fields_in_the_file_does_not_matter(tmp_path: Path) -> None:
@@ -73,6 +85,9 @@ def test_the_order_of_fields_in_the_file_does_not_matter(tmp_path: Path) -> None
         ({"bm25": {"k": 1.2}}, "missing required field"),
         ({"candidates": "many"}, "Expected `int`"),
         ({"fusion": {"kind": "magic", "dense": 1, "sparse": 1}}, "Invalid enum value"),
+        ({"freshness": {"policy": -1}}, ">= 0"),
+        ({"freshness": {"policy": "a year"}}, "Expected `int`"),
+        ({"collapse": 1.5}, "<= 1.0"),
     ],
 )
 def test_a_changed_or_broken_recipe_is_refused(tmp_path: Path, changed: dict[str, Any], told: str) -> None:
@@ -90,41 +105,3 @@ def test_a_file_that_is_no_recipe_is_refused(tmp_path: Path, raw: bytes) -> None
 def test_a_missing_recipe_names_the_version(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="'idx-a-00000000' is not known"):
         load_recipe(tmp_path / "idx-a-00000000.yaml")
-
-
-def test_a_seal_is_read_back_until_it_is_taken_off(tmp_path: Path) -> None:
-    write_manifest(tmp_path, MANIFEST)
-    assert (tmp_path / MANIFEST_FILE).exists()
-    assert read_manifest(tmp_path, RECIPE) == MANIFEST
-    unseal(tmp_path)
-    unseal(tmp_path)
-    assert not (tmp_path / MANIFEST_FILE).exists()
-    with pytest.raises(IndexNotSealed, match="twinpin ingest"):
-        read_manifest(tmp_path, RECIPE)
-
-
-def test_the_manifest_of_another_recipe_is_refused(tmp_path: Path) -> None:
-    write_manifest(tmp_path, MANIFEST)
-    other = msgspec.structs.replace(RECIPE, passages=5)
-    with pytest.raises(RecipeError, match="another recipe"):
-        read_manifest(tmp_path, other)
-
-
-def test_a_half_written_draft_is_no_seal(tmp_path: Path) -> None:
-    (tmp_path / f"{MANIFEST_FILE}.draft").write_bytes(b'{"name": "idx')
-    assert not (tmp_path / MANIFEST_FILE).exists()
-    with pytest.raises(IndexNotSealed):
-        read_manifest(tmp_path, RECIPE)
-    write_manifest(tmp_path, MANIFEST)
-    assert read_manifest(tmp_path, RECIPE) == MANIFEST
-
-
-@pytest.mark.parametrize(
-    "change", [lambda raw: raw[:50], lambda raw: b"", lambda raw: raw.replace(b'"chunks"', b'"x"')]
-)
-def test_a_damaged_manifest_is_refused(tmp_path: Path, change: Any) -> None:
-    write_manifest(tmp_path, MANIFEST)
-    path = tmp_path / MANIFEST_FILE
-    path.write_bytes(change(path.read_bytes()))
-    with pytest.raises(IndexNotSealed, match="damaged"):
-        read_manifest(tmp_path, RECIPE)

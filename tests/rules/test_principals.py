@@ -1,0 +1,18 @@
+"""A Principal is a verified caller: on the request path nobody else writes one down."""
+
+import ast
+from typing import Any
+
+# The pre-flight asks as callers that it makes up, and shows nobody what it finds.
+MAKES_PRINCIPALS = {"gateway/auth.py", "retrieval/preflight.py"}
+
+
+def makes_a_principal(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == "Principal"
+
+
+def test_only_authentication_makes_a_principal(modules: list[Any]) -> None:
+    """Commands run by whoever owns the files; what answers others takes its callers from their credentials."""
+    online = [module for module in modules if not module.path.startswith("deploy/")]
+    made = {module.path for module in online if any(map(makes_a_principal, ast.walk(module.tree)))}
+    assert made == MAKES_PRINCIPALS

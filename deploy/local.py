@@ -93,7 +93,7 @@ class Stack:
     def start_scripted_engine(self, tokens: int) -> None:
         """Start the stand-in that replays words instead of a model: for benchmarks of everything else."""
         self._require_room()
-        command = [sys.executable, "-m", "serving.scripted_server", "--model", self.manifest.name]
+        command = [sys.executable, "-m", "serving.scripted_server", "--model", self.manifest.served_name]
         self._start("engine", [*command, "--port", str(self.settings.engine_port), "--tokens", str(tokens)], {})
 
     def ingest(self, folder: Path) -> None:

@@ -75,7 +75,7 @@ class Answering:
     ) -> GenerationRequest:
         manifest, asked = model.manifest, exchange.asked
         return GenerationRequest(
-            model=manifest.name,
+            model=manifest.served_name,
             messages=prompt.messages,
             max_tokens=min(asked.max_tokens or manifest.answer_tokens, manifest.answer_tokens),
             sampling=manifest.sampling,

@@ -37,7 +37,7 @@ class ModelVersion:
 
     async def check(self) -> None:
         """Raise GenerationError unless the engine serves this version and answers."""
-        await self.generator.check(self.manifest.name)
+        await self.generator.check(self.manifest.served_name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,11 +74,12 @@ class Watch:
             while not (await asyncio.wait({applying}, timeout=_LOOK_SECONDS))[0]:
                 if await self._read() != raw:
                     _log.info("release_superseded")
-                    return
+                    break
         finally:
             applying.cancel()
             await asyncio.wait({applying})
-        applying.result()
+        if not applying.cancelled():
+            applying.result()
 
     async def _apply(self, raw: bytes) -> None:
         board = await asyncio.to_thread(parse_pinboard, raw, self.releases)

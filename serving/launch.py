@@ -19,8 +19,8 @@ _LATENCY_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 
 def engine_command(manifest: ModelManifest, model_dir: Path, *, port: int, gpu: bool, python: Path) -> list[str]:
     """The command that serves a version on the loopback interface.
 
-    The version's name is the only name it answers to; with an adapter the adapter has that name and the bare weights
-    have `base.served_as`. `python` is the engine environment's interpreter.
+    It answers to the name of the bare weights, and to the version's where that has an adapter. `python` is the engine
+    environment's interpreter.
     """
     return [*_program(python, gpu), *_model(manifest, model_dir, gpu=gpu), *_limits(gpu=gpu), *_server(port)]
 
@@ -52,7 +52,7 @@ def _program(python: Path, gpu: bool) -> list[str]:
 
 def _model(manifest: ModelManifest, model_dir: Path, *, gpu: bool) -> list[str]:
     source = [str(model_dir)] if gpu else ["--model", str(model_dir)]
-    names = ["--served-model-name", manifest.base.served_as if manifest.adapter else manifest.name]
+    names = ["--served-model-name", manifest.base.served_name]
     adapters = ["--lora-modules", f"{manifest.name}={manifest.adapter.path}"] if manifest.adapter else []
     return [
         *source,

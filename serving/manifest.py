@@ -28,13 +28,18 @@ Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 class Base:
     """The weights: a GGUF file that a package ships, by its digest (`sha256:…`).
 
-    `served_as` is the engine's name for the bare weights, needed only beside an adapter: that has the version's name.
+    `served_as` begins the engine's name for the bare weights.
     """
 
     package: Name
     file: FileName
     digest: Digest
     served_as: Name
+
+    @property
+    def served_name(self) -> str:
+        """The engine's name for the bare weights: who answers to it has exactly these."""
+        return f"{self.served_as}-{self.digest.removeprefix('sha256:')[:8]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +91,14 @@ class ModelManifest:
     grounding: GroundingRule
     output_schema: Mapping[str, object] | None
     price: Price
+
+    @property
+    def served_name(self) -> str:
+        """What the engine answers to, and its answers name: the adapter, or the bare weights by their digest.
+
+        Versions that differ in words and sampling alone share it, so that a flip among them needs no other engine.
+        """
+        return self.name if self.adapter else self.base.served_name
 
 
 def load_manifest(path: Path) -> ModelManifest:

@@ -28,6 +28,7 @@ class RunningStack:
     url: str
     engine_url: str
     model: str
+    served: str
     index: str
     keys: dict[str, str]
     settings: Settings
@@ -36,7 +37,7 @@ class RunningStack:
 
 @dataclass(frozen=True)
 class RealEngine:
-    """A running vLLM and the name it serves."""
+    """A running vLLM and the name it answers to."""
 
     url: str
     model: str
@@ -65,6 +66,7 @@ def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningS
             url=settings.url,
             engine_url=f"http://127.0.0.1:{settings.engine_port}",
             model=stack.manifest.name,
+            served=stack.manifest.served_name,
             index=stack.board.pins.index.stable,
             keys=sample_keys(settings),
             settings=settings,
@@ -75,4 +77,4 @@ def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningS
 @pytest.fixture(scope="session")
 def real_engine(running_stack: RunningStack) -> RealEngine:
     """The engine of the running stack, for suites that speak to it directly."""
-    return RealEngine(running_stack.engine_url, running_stack.model)
+    return RealEngine(running_stack.engine_url, running_stack.served)

@@ -26,7 +26,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.mark.parametrize("gpu", [False, True])
-def test_the_plan_serves_the_pinned_weights_under_the_versions_name(
+def test_the_plan_serves_the_pinned_weights_under_their_own_name(
     settings: Settings, manifest: ModelManifest, monkeypatch: pytest.MonkeyPatch, gpu: bool
 ) -> None:
     monkeypatch.setattr(engine, "has_gpu", lambda: gpu)
@@ -34,7 +34,7 @@ def test_the_plan_serves_the_pinned_weights_under_the_versions_name(
     command, environment = engine_plan(settings, manifest, 8123)
     assert command[0] == str(settings.data / "bin" / ("vllm" if gpu else "python"))
     assert str(settings.models / directory_name(manifest.base.digest)) in command
-    assert manifest.name in command
+    assert manifest.served_name in command
     assert {"--port=8123", "--host=127.0.0.1"} <= set(command)
     assert environment["KEPT"] == "yes"
     assert environment["HF_HUB_OFFLINE"] == "1"

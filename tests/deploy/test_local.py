@@ -158,7 +158,7 @@ def stack(settings: Settings, said: list[str]) -> Iterator[Stack]:
 def test_the_scripted_engine_answers_for_the_pinned_model(settings: Settings, stack: Stack) -> None:
     stack.start_scripted_engine(4)
     url = f"http://127.0.0.1:{settings.engine_port}/v1/models"
-    assert stack.manifest.name in eventually(lambda: fetch(url))
+    assert stack.manifest.served_name in eventually(lambda: fetch(url))
 
 
 def fetch(url: str) -> str:

@@ -149,7 +149,7 @@ class House:
     """A gateway on fakes, a key per caller, and what stands behind it. `app` serves once its lifespan is open.
 
     Each index version has a store in memory, which outlives the gateway; one whose name is in `broken` does not open,
-    one in `slow` opens when its event is set. The engine serves the model versions that are in `served`.
+    one in `slow` opens when its event is set. The engine answers to the names in `served`.
     """
 
     settings: Settings
@@ -266,7 +266,7 @@ def pinned_recipe() -> IndexRecipe:
     )
 
 
-def pinned_manifest(label: str = "test") -> ModelManifest:
+def pinned_manifest(label: str = "test", **changed: Any) -> ModelManifest:
     """The pinned model version, likewise."""
     pinned = load_manifest(BOARD.model_manifest())
     prompt = replace(pinned.prompt, abstention="I do not know.")
@@ -279,6 +279,7 @@ def pinned_manifest(label: str = "test") -> ModelManifest:
         output_schema=None,
         price=Price(1.0, 2.0),
     )
+    manifest = replace(manifest, **changed)
     fields = msgspec.to_builtins(manifest)
     del fields["name"]
     return replace(manifest, name=manifest_name(label, fields))
@@ -286,7 +287,7 @@ def pinned_manifest(label: str = "test") -> ModelManifest:
 
 def make_house(folder: Path, **settings: Any) -> House:
     """Keys, settings and fakes; `opening` makes the parts of them."""
-    model, served = Model(), {pinned_manifest().name}
+    model, served = Model(), {pinned_manifest().served_name}
     opened = Settings(data=folder, releases=folder / "releases.yaml", **settings)
     keys = dict(make_keys(opened.keys, list(CALLERS)))
     house = House(opened, keys, model, _scripted(model, served), served)

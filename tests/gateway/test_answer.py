@@ -189,7 +189,7 @@ def test_a_history_of_two_hundred_turns_is_answered_within_the_context(house: Ho
 def test_nothing_the_client_names_reaches_the_engine(house: House) -> None:
     house.ask(user="u-42", conversation="8c1f")
     request = house.generator.exchanges[-1].request
-    assert request.model == pinned_manifest().name
+    assert request.model == pinned_manifest().served_name
     assert request.sampling == pinned_manifest().sampling
     assert "u-42" not in str(request)
     assert "8c1f" not in str(request.messages)

@@ -1,7 +1,8 @@
 """Flips: whole or not at all, seen by nobody who is being answered, remembered across restarts, and never a leak."""
 
 import asyncio
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from httpx2 import Response
 from starlette.testclient import TestClient
 from structlog.typing import EventDict
 
@@ -39,7 +41,8 @@ OTHER = msgspec.structs.replace(
     STABLE, label="other", chunker=Chunker(STABLE.chunker.name, 60, "none"), abstain_below=0.0
 )
 THIRD = msgspec.structs.replace(STABLE, label="third", candidates=10)
-OTHER_MODEL = pinned_manifest("second")
+OTHER_MODEL = pinned_manifest("second", prompt=replace(MODEL.prompt, system="Answer like a pirate."))
+OTHER_WEIGHTS = pinned_manifest("third", base=replace(MODEL.base, digest=f"sha256:{'c2' * 32}"))
 CALLERS = {
     "reader": ("acme", ["release:read"]),
     "chooser": ("acme", ["ask", "search", "release:override"]),
@@ -56,7 +59,7 @@ def house(tmp_path: Path) -> House:
     for name, (tenant, scopes) in CALLERS.items():
         key = create_key(made.settings.keys, tenant=tenant, subject=name, groups=["staff"], scopes=scopes)
         made.keys[name] = key
-    for version in (OTHER, THIRD, OTHER_MODEL):
+    for version in (OTHER, THIRD, OTHER_MODEL, OTHER_WEIGHTS):
         made.describe(version)
     return made
 
@@ -100,6 +103,26 @@ def states(house: House, axis: str = "index") -> dict[str, str]:
     return {one["name"]: one["state"] for one in shown(house)[axis]["versions"]}
 
 
+def until_true(condition: Callable[[], bool]) -> None:
+    """Ask again and again, for some seconds."""
+    for _ in range(1_000):
+        if condition():
+            return
+        time.sleep(0.01)
+    pytest.fail("waited in vain")
+
+
+def told_last(house: House) -> str:
+    """The words by which the model version that was asked last is told what to do."""
+    return house.generator.exchanges[-1].request.messages[0].content
+
+
+def ready_now(house: House) -> Response:
+    """What `/readyz` says when it asks again at once."""
+    house.readiness._asked = float("-inf")
+    return house.client.get("/readyz")
+
+
 def made_by(house: House, **headers: str) -> tuple[str, str, str]:
     """Which versions answer."""
     answer = house.post("/v1/answer", {"question": REFUND_QUESTION}, "chooser", **headers)
@@ -127,10 +150,7 @@ def test_the_file_is_followed_without_being_told(house: House) -> None:
     with gateway(house):
         build(house, OTHER)
         house.pin(Pin(OTHER.name), Pin(MODEL.name))
-        for _ in range(100):
-            if shown(house)["generation"] == 2:
-                break
-            asyncio.run(asyncio.sleep(0.05))
+        until_true(lambda: shown(house)["generation"] == 2)
         assert made_by(house)[0] == OTHER.name
 
 
@@ -183,11 +203,10 @@ def test_previous_and_candidate_follow_what_changes(house: House) -> None:
 
 
 def test_a_model_version_is_flipped_on_its_own_and_shares_the_engine(house: House) -> None:
-    house.served.add(OTHER_MODEL.name)
     with gateway(house):
         flip(house, model=Pin(OTHER_MODEL.name, previous=MODEL.name))
         assert made_by(house) == (STABLE.name, OTHER_MODEL.name, "2")
-        assert house.generator.exchanges[-1].request.model == OTHER_MODEL.name
+        assert told_last(house) == OTHER_MODEL.prompt.system
         flip(house, model=Pin(MODEL.name, previous=OTHER_MODEL.name))
         assert made_by(house) == (STABLE.name, MODEL.name, "3")
 
@@ -223,7 +242,7 @@ def name_broken(house: House) -> None:
 
 
 def name_unserved(house: House) -> None:
-    house.pin(Pin(STABLE.name), Pin(OTHER_MODEL.name))
+    house.pin(Pin(STABLE.name), Pin(OTHER_WEIGHTS.name))
 
 
 REFUSED = [
@@ -234,7 +253,7 @@ REFUSED = [
     (name_unbuilt_candidate, f"is not built: run `twinpin index build {OTHER.name}`", OTHER.name),
     (name_taken, "is open in another process", OTHER.name),
     (name_broken, "cannot be opened or brought up to date", OTHER.name),
-    (name_unserved, "is not served by the engine", OTHER_MODEL.name),
+    (name_unserved, "is not served by the engine", OTHER_WEIGHTS.name),
 ]
 
 
@@ -280,12 +299,12 @@ def test_a_version_that_is_out_of_order_does_not_keep_another_from_taking_over(h
 
 def test_what_was_refused_is_tried_again_while_the_file_stays_as_it_is(house: House) -> None:
     with gateway(house):
-        flip(house, model=Pin(OTHER_MODEL.name))
+        flip(house, model=Pin(OTHER_WEIGHTS.name))
         assert made_by(house)[1] == MODEL.name
-        house.served.add(OTHER_MODEL.name)
+        house.served.add(OTHER_WEIGHTS.served_name)
         house.app.state.parts.watch.clock = lambda: float("inf")
         look(house)
-        assert made_by(house) == (STABLE.name, OTHER_MODEL.name, "2")
+        assert made_by(house) == (STABLE.name, OTHER_WEIGHTS.name, "2")
 
 
 def test_who_waits_for_a_slow_version_can_still_roll_back(house: House) -> None:
@@ -297,8 +316,7 @@ def test_who_waits_for_a_slow_version_can_still_roll_back(house: House) -> None:
         house.pin(Pin(OTHER.name, candidate=THIRD.name), Pin(MODEL.name))
         assert house.client.portal is not None
         waiting = house.client.portal.start_task_soon(house.app.state.parts.watch.look)
-        while states(house).get(THIRD.name) != "catching up":
-            continue
+        until_true(lambda: states(house).get(THIRD.name) == "catching up")
         flip(house, Pin(STABLE.name, previous=OTHER.name))
         waiting.result()
         assert made_by(house) == (STABLE.name, MODEL.name, "3")
@@ -333,12 +351,11 @@ def test_a_caller_with_the_right_to_do_so_chooses_the_version(house: House, path
 
 
 def test_either_axis_is_chosen_by_itself(house: House) -> None:
-    house.served.add(OTHER_MODEL.name)
     with gateway(house):
         flip(house, model=Pin(MODEL.name, candidate=OTHER_MODEL.name))
         response = forcing(house, "/v1/answer", "chooser", **{"x-twinpin-model": OTHER_MODEL.name})
         assert response.json()["versions"]["assignment"] == {"index": "DEFAULT", "model": "TARGETING_MATCH"}
-        assert house.generator.exchanges[-1].request.model == OTHER_MODEL.name
+        assert told_last(house) == OTHER_MODEL.prompt.system
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -358,7 +375,8 @@ def test_a_version_that_is_not_open_is_not_found(house: House, path: str, axis: 
     with gateway(house):
         build(house, OTHER)
         header = f"x-twinpin-{axis}"
-        response = forcing(house, path, "chooser", **{header: {"index": OTHER, "model": OTHER_MODEL}[axis].name})
+        name = {"index": OTHER.name, "model": OTHER_MODEL.name}[axis]
+        response = forcing(house, path, "chooser", **{header: name})
         assert response.status_code == 404
         error = response.json()["error"]
         assert (error["code"], error["param"], error["type"]) == ("version_not_found", header, "invalid_request_error")
@@ -399,11 +417,10 @@ def test_a_start_with_a_file_that_cannot_be_put_in_force_uses_the_last_pins_and_
 def test_a_start_does_not_ask_the_engine_which_may_be_starting_too(house: House) -> None:
     name_unserved(house)
     with gateway(house):
-        assert shown(house)["model"]["stable"] == OTHER_MODEL.name
+        assert shown(house)["model"]["stable"] == OTHER_WEIGHTS.name
         assert house.client.get("/readyz").status_code == 503
-        house.served.add(OTHER_MODEL.name)
-        house.readiness._asked = float("-inf")
-        assert house.client.get("/readyz").status_code == 200
+        house.served.add(OTHER_WEIGHTS.served_name)
+        assert ready_now(house).status_code == 200
 
 
 @pytest.mark.parametrize(("spoil", "told", "version"), REFUSED[:-1])
@@ -444,7 +461,6 @@ def test_only_who_may_read_it_is_told_of_the_release(house: House) -> None:
 
 
 async def test_an_answer_that_is_under_way_ends_on_the_versions_it_began_with(house: House) -> None:
-    house.served.add(OTHER_MODEL.name)
     async with serving(house) as live:
         await asyncio.to_thread(build, house, OTHER)
         house.model.gate = asyncio.Event()
@@ -497,13 +513,8 @@ def test_a_task_of_the_background_that_ends_is_missed(
 
         (stable,) = house.app.state.parts.follower.indexes.serving()
         monkeypatch.setattr(type(stable), "behind", lambda _: fault())
-        for _ in range(200):
-            house.readiness._asked = float("-inf")
-            response = house.client.get("/readyz")
-            if response.status_code == 503:
-                break
-            asyncio.run(asyncio.sleep(0.01))
-        assert response.json()["checks"]["background"] == "internal_error"
+        until_true(lambda: ready_now(house).status_code == 503)
+        assert ready_now(house).json()["checks"]["background"] == "internal_error"
         assert house.ask().status_code == 200
     (line,) = [line for line in logged if line["event"] == "background_task_ended"]
     assert line["task"] == "following"

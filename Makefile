@@ -22,7 +22,9 @@ help: ## Say what can be made
 run: environments ## Set up, ingest the sample corpus, serve on 127.0.0.1:8080 and ask two questions; Ctrl-C stops it all
 	@$(TWINPIN) run --began $(BEGAN) $(ARGS)
 
-test: environments ## Run all tests, on a real vLLM too (ARGS= for pytest)
+test: ## Run all tests, on a real vLLM and PostgreSQL too (ARGS= for pytest)
+	@bash deploy/packages.sh
+	@$(MAKE) --no-print-directory environments
 	@$(MAKE) --no-print-directory .venv/.dev.stamp
 	@.venv/bin/python -m pytest $(ARGS)
 

@@ -160,8 +160,13 @@ def mapped(name: str = "") -> Iterator[None]:
         yield
     except (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, sqlite3.Error, OSError) as error:
         named = f" {name!r}" if name else ""
-        cause = error.orig if isinstance(error, DBAPIError) else error
-        raise CatalogError(f"the catalog database{named} does not answer: {type(cause).__name__}") from error
+        raise CatalogError(f"the catalog database{named} does not answer: {_cause(error)}") from error
+
+
+def _cause(error: Exception) -> str:
+    """The driver's own word for it; its text may hold what was asked for."""
+    original = error.orig if isinstance(error, DBAPIError) else error
+    return type(original.__cause__ or original).__name__ if original else type(error).__name__
 
 
 def database_url(where: Path | str) -> sa.URL:

@@ -1,6 +1,7 @@
 """Flips: whole or not at all, seen by nobody who is being answered, remembered across restarts, and never a leak."""
 
 import asyncio
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,8 +16,10 @@ from starlette.testclient import TestClient
 from structlog.typing import EventDict
 
 from deploy.keys import create_key
+from deploy.pinboard import ReleaseConfigError
 from deploy.pins import Pin
 from gateway.app import Outside, create_app, open_parts
+from gateway.flip import VersionRefused
 from gateway.versions import IndexVersions, open_built
 from retrieval.catalog import Catalog
 from retrieval.errors import StoreError, StoreLocked
@@ -426,7 +429,7 @@ def test_a_start_does_not_ask_the_engine_which_may_be_starting_too(house: House)
 @pytest.mark.parametrize(("spoil", "told", "version"), REFUSED[:-1])
 def test_without_last_pins_such_a_start_is_refused(house: House, spoil: Any, told: str, version: str | None) -> None:
     spoil(house)
-    with pytest.raises(Exception, match=r"releases\.yaml|idx-"), gateway(house):
+    with pytest.raises((ReleaseConfigError, VersionRefused), match=r"releases\.yaml|idx-"), gateway(house):
         pytest.fail("it started")
 
 
@@ -544,7 +547,13 @@ def test_a_first_start_needs_no_build_and_serves_what_is_put(house: House) -> No
         assert house.ask().json()["status"] == "answered"
     with real_store(house):
         assert house.ask().json()["status"] == "answered"
+    shutil.rmtree(house.settings.index_directory(STABLE.name))
+    refuses_to_start(house, f"twinpin index build {STABLE.name}")
     house.pin(Pin(OTHER.name), Pin(MODEL.name))
     house.settings.last_release.unlink()
-    with pytest.raises(Exception, match=f"twinpin index build {OTHER.name}"), real_store(house):
+    refuses_to_start(house, f"twinpin index build {OTHER.name}")
+
+
+def refuses_to_start(house: House, told: str) -> None:
+    with pytest.raises(VersionRefused, match=told), real_store(house):
         pytest.fail("it started")

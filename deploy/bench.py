@@ -4,6 +4,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from deploy.bench_access import measure_access
 from deploy.bench_gateway import measure_gateway
 from deploy.bench_grounding import measure_grounding
 from deploy.bench_search import measure_search
@@ -14,7 +15,7 @@ from deploy.settings import Settings
 def run_benchmarks(settings: Settings) -> int:
     """Measure, print and record; what is measured stays recorded when a later part fails."""
     figures: dict[str, Mapping[str, Any]] = {}
-    for measure in (measure_search, measure_grounding, lambda: measure_gateway(settings)):
+    for measure in (measure_search, measure_access, measure_grounding, lambda: measure_gateway(settings)):
         measured = measure()
         figures |= measured
         path = write_result("bench", "make bench", figures)

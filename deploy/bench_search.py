@@ -1,64 +1,25 @@
 """Hybrid search with an access filter over 50,000 chunks on the embedded engine, and what its parts cost."""
 
 import asyncio
-import random
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from datetime import date
 from itertools import islice
 from pathlib import Path
-from statistics import quantiles
 
+from deploy.bench_corpus import CHUNKS, DIMENSIONS, Synthetic, SyntheticDocument, milliseconds
 from retrieval.acl import Access, AccessFilter, Principal, access_filter
-from retrieval.catalog import Catalog, Content, Document
+from retrieval.catalog import Catalog, Content, Document, Entry
 from retrieval.edge_store import EdgeStore
 from retrieval.fusion import fuse
-from retrieval.index import Bm25, Fusion
-from retrieval.sparse import Bm25Encoder
-from retrieval.store import ChunkPoint, ChunkRef, HybridQuery, Narrowing
+from retrieval.index import Fusion
+from retrieval.store import Narrowing
 
-CHUNKS, PER_DOCUMENT, DIMENSIONS, TOPICS = 50_000, 100, 384, 200
+PER_DOCUMENT = 100
 QUERIES, LIMIT, CANDIDATES = 400, 10, 100
 _FUSION = Fusion("convex", 0.5, 0.5)
-_LENGTH = 400
-
-
-class _Synthetic:
-    """Clustered vectors and Zipf-distributed words, five tenants of twenty groups, from one seed."""
-
-    def __init__(self) -> None:
-        self._rng = random.Random(50_000)  # noqa: S311 - synthetic data
-        self._bm25 = Bm25Encoder(Bm25(1.2, 0.75, 60.0, "english"))
-        self._words = [f"term{n}" for n in range(4_000)]
-        self._weights = [1 / (n + 1) for n in range(len(self._words))]
-        self._topics = [self._gaussian(1.0) for _ in range(TOPICS)]
-
-    def _gaussian(self, spread: float) -> list[float]:
-        return [self._rng.gauss(0.0, spread) for _ in range(DIMENSIONS)]
-
-    def vector(self) -> list[float]:
-        topic = self._rng.choice(self._topics)
-        return [a + b for a, b in zip(topic, self._gaussian(0.7), strict=True)]
-
-    def query(self) -> HybridQuery:
-        words = " ".join(self._rng.choices(self._words, self._weights, k=6))
-        return HybridQuery(self.vector(), self._bm25.query(words), CANDIDATES)
-
-    def documents(self) -> Iterator[tuple[Document, Content, list[ChunkPoint]]]:
-        for number in range(CHUNKS // PER_DOCUMENT):
-            tenant = f"tenant{number % 5}"
-            allow = frozenset(f"group:g{group}" for group in self._rng.sample(range(20), 5))
-            access = Access(tenant, allow)
-            document = Document(f"doc{number}", f"sha256:{number}", f"Document {number}", "", None, None, None, access)
-            parts = [" ".join(self._rng.choices(self._words, self._weights, k=60)) for _ in range(PER_DOCUMENT)]
-            text = "".join(part.ljust(_LENGTH)[:_LENGTH] for part in parts)
-            points = [self._point(document, n * _LENGTH, part) for n, part in enumerate(parts)]
-            yield document, Content("synthetic", text, b""), points
-
-    def _point(self, document: Document, start: int, part: str) -> ChunkPoint:
-        ref = ChunkRef(document.id, document.version, start, start + _LENGTH, ("Heading",), None)
-        return ChunkPoint(ref, document.access, None, None, self.vector(), self._bm25.document(part))
+_PARSER, _INDEX, _TODAY = "synthetic", "idx-bench", date(2026, 11, 21)
 
 
 def measure_search() -> dict[str, dict[str, float | int]]:
@@ -68,7 +29,7 @@ def measure_search() -> dict[str, dict[str, float | int]]:
 
 
 async def _measure(folder: Path) -> dict[str, dict[str, float | int]]:
-    synthetic = _Synthetic()
+    synthetic = Synthetic()
     store = EdgeStore.open(folder / "idx", DIMENSIONS)
     async with Catalog.open(folder / "catalog.db") as catalog:
         allowed = await _fill(synthetic, store, catalog)
@@ -82,33 +43,38 @@ async def _measure(folder: Path) -> dict[str, dict[str, float | int]]:
     return figures
 
 
-async def _fill(synthetic: _Synthetic, store: EdgeStore, catalog: Catalog) -> list[Access]:
+async def _fill(synthetic: Synthetic, store: EdgeStore, catalog: Catalog) -> list[Access]:
     sys.stdout.write(f"building {CHUNKS} synthetic chunks\n")
     allowed = []
-    documents = synthetic.documents()
+    number = CHUNKS // PER_DOCUMENT
+    documents = synthetic.documents(number, PER_DOCUMENT, lambda n: Access(f"tenant{n % 5}", synthetic.groups(5)))
     while batch := list(islice(documents, 20)):
-        await store.upsert([point for _, _, points in batch for point in points])
-        for document, content, _ in batch:
-            await catalog.put(document, content)
-            allowed.append(document.access)
+        await store.upsert([point for one in batch for point in one.points])
+        await catalog.put([_entry(one) for one in batch])
+        allowed += [one.access for one in batch]
     await store.optimize()
     await store.flush()
     return allowed
 
 
+def _entry(made: SyntheticDocument) -> Entry:
+    document = Document(made.id, made.version, made.id, "", None, None, None, made.access)
+    return Entry(document, Content(_PARSER, made.text, b""), made.text.encode())
+
+
 async def _time(
-    synthetic: _Synthetic, store: EdgeStore, catalog: Catalog, access: AccessFilter
+    synthetic: Synthetic, store: EdgeStore, catalog: Catalog, access: AccessFilter
 ) -> dict[str, float | int]:
     """One line after the other what `Finder.find` does once the question is embedded, with a clock between them."""
     scoring, searching, reading = [], [], []
-    for query in [synthetic.query() for _ in range(QUERIES)]:
+    for query in [synthetic.query(CANDIDATES) for _ in range(QUERIES)]:
         started = time.perf_counter()
         legs = await store.score(query, access, Narrowing())
         scored = time.perf_counter()
         best = fuse(legs, _FUSION)[:LIMIT]
         fetched = await store.fetch([one.chunk for one in best], access)
         searched = time.perf_counter()
-        passages = await catalog.read([hit.ref for hit in fetched.hits], access, "synthetic")
+        passages = await catalog.read([hit.ref for hit in fetched.hits], access, _PARSER, index=_INDEX, today=_TODAY)
         read = time.perf_counter()
         if len(passages) != LIMIT:
             raise RuntimeError(f"{len(passages)} passages came back, {LIMIT} were due")
@@ -117,15 +83,11 @@ async def _time(
         reading.append(read - searched)
     finding = [search + read for search, read in zip(searching, reading, strict=True)]
     return {
-        "hybrid search with access filter and second check, p50 ms": _at(searching, 50),
-        "hybrid search with access filter and second check, p99 ms": _at(searching, 99),
-        "of it the engine's scoring of both legs, p50 ms": _at(scoring, 50),
-        f"then the catalog's authority read of {LIMIT} passages, p50 ms": _at(reading, 50),
-        f"then the catalog's authority read of {LIMIT} passages, p99 ms": _at(reading, 99),
-        "all of finding but the embedding, p50 ms": _at(finding, 50),
-        "all of finding but the embedding, p99 ms": _at(finding, 99),
+        "hybrid search with access filter and second check, p50 ms": milliseconds(searching, 50),
+        "hybrid search with access filter and second check, p99 ms": milliseconds(searching, 99),
+        "of it the engine's scoring of both legs, p50 ms": milliseconds(scoring, 50),
+        f"then the catalog's authority read of {LIMIT} passages, p50 ms": milliseconds(reading, 50),
+        f"then the catalog's authority read of {LIMIT} passages, p99 ms": milliseconds(reading, 99),
+        "all of finding but the embedding, p50 ms": milliseconds(finding, 50),
+        "all of finding but the embedding, p99 ms": milliseconds(finding, 99),
     }
-
-
-def _at(seconds: list[float], percent: int) -> float:
-    return 1_000 * quantiles(seconds, n=100)[percent - 1]

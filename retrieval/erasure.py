@@ -15,7 +15,7 @@ from retrieval.documents import Documents
 from retrieval.errors import ErasureIncomplete, StoreError, StoreLocked
 from retrieval.ingest.blocks import PARSER
 from retrieval.ingestions import Ingestions
-from retrieval.live import LiveIndex
+from retrieval.live import Key, LiveIndex
 from retrieval.opening import Place, dormant, open_store
 from retrieval.receipt import Erased, Receipt, SignedReceipt, Signer
 from retrieval.residue import scan
@@ -94,13 +94,19 @@ class DormantErasure:
         """The same, refused while another process builds it."""
         store = await open_store(self.name, self.dimensions, self.place, self.where)
         try:
-            await store.delete(subject.tenant, subject.document)
-            await store.flush()
-            await self.catalog.hold(self.name, {(subject.tenant, subject.document): None})
+            await self._drop_deleted(store, (subject.tenant, subject.document))
             done = await store.rewrite()
             return await _looked_through(self.name, store, done, subject, self.until())
         finally:
             await store.close()
+
+    async def _drop_deleted(self, store: ChunkStore, erased: Key) -> None:
+        """Whatever was deleted while it slept: a document of the same id may be among it."""
+        gone = {key for key in await self.catalog.held(self.name) if await self.catalog.get(*key) is None} | {erased}
+        for key in sorted(gone):
+            await store.delete(*key)
+        await store.flush()
+        await self.catalog.hold(self.name, dict.fromkeys(gone))
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +131,8 @@ class Eraser:
         requested = self.now()
         words = await self._words(tenant, document)
         deleted = await self.documents.delete(tenant, document, erased=True)
-        left = await self.documents.catalog.unmentioned([document, *words])
+        named = [document] if _tells(document) else []
+        left = await self.documents.catalog.unmentioned([*named, *words])
         subject = Subject(tenant, document, tuple(word for word in left if word in words), tuple(left))
         stores = [await _erased(one, subject) for one in await self._erasables()]
         receipt = Receipt(
@@ -149,7 +156,7 @@ class Eraser:
         for version in await catalog.history(tenant, document):
             text = await catalog.text(tenant, document, version.document.version, PARSER) or ""
             found += [version.document.title, *_samples(text)]
-        return sorted({word for word in found if len(word.encode()) >= _SHORTEST and word not in document})
+        return sorted({word for word in found if _tells(word) and word not in document})
 
     def _until(self) -> datetime:
         return self.now() + self.retention
@@ -172,6 +179,11 @@ async def _erased(erasable: Erasable, subject: Subject) -> Erased:
 async def _looked_through(name: str, store: ChunkStore, done: str, subject: Subject, until: datetime) -> Erased:
     residue = await store.residue([mark.encode() for mark in subject.marks])
     return Erased(name, done, residue.scanned, residue.found, None if residue.scanned is not None else until)
+
+
+def _tells(words: str) -> bool:
+    """Files of a store hold names of their own, of columns and fields for instance, and short words by chance."""
+    return len(words.encode()) >= _SHORTEST and not words.isidentifier()
 
 
 def _samples(text: str) -> list[str]:

@@ -15,8 +15,9 @@ def mentioned(dialect: str) -> sa.Select[Any]:
 
 def _places(dialect: str) -> Iterator[sa.ColumnElement[bool]]:
     words = sa.bindparam("words", type_=sa.Text)
-    told = (documents.c.id, documents.c.title, documents.c.source, versions.c.title, versions.c.source)
-    yield from (_holds(dialect, column, words) for column in (pieces.c.text, *told))
+    told = (one.c[name] for one in (documents, versions) for name in ("title", "source", "category", "origin", "name"))
+    listed = (documents.c.id, documents.c.tenant, documents.c.allow, documents.c.deny)
+    yield from (_holds(dialect, column, words) for column in (pieces.c.text, *told, *listed))
     encoded = sa.bindparam("encoded", type_=sa.LargeBinary)
     yield from (_holds(dialect, column, encoded) for column in (originals.c.raw, ingestion_items.c.payload))
 

@@ -3,6 +3,7 @@
 Nothing of `retrieval` is imported here, so that a mistake there cannot be made twice.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TypeAlias
@@ -120,6 +121,11 @@ class Oracle:
                     self._current.setdefault(tenant, {})[name] = one
         return self._current
 
+    def marks(self, key: Key) -> set[str]:
+        """Words of a document's papers that no other document has: see `draw.text`."""
+        others = (paper for other, one in self.standing.items() if other != key for paper in one.papers)
+        return _marks(self.standing[key].papers) - _marks(others)
+
     def documents(self, tenant: str) -> list[str]:
         """All that a tenant has, shown or not."""
         return sorted(document for owner, document in self.standing if owner == tenant)
@@ -127,3 +133,7 @@ class Oracle:
     def _stand(self, key: Key, standing: Standing) -> None:
         self.standing[key] = standing
         self._current = None
+
+
+def _marks(papers: Iterable[Paper]) -> set[str]:
+    return {word for paper in papers for word in paper.text.split() if word.startswith("zq")}

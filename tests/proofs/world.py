@@ -162,11 +162,14 @@ class World:
         return outcome
 
     async def put_all(self, handed_in: Sequence[tuple[Key, Paper, Lists]]) -> list[Outcome]:
-        """Take documents in together."""
+        """Take documents in together; one without readers is refused, and everything stays as it was."""
         outcomes = await self.documents.put([new_document(*one) for one in handed_in])
         for one, outcome in zip(handed_in, outcomes, strict=True):
-            assert outcome.status in ("added", "updated", "access", "unchanged"), outcome
-            self.oracle.put(*one)
+            readers = one[2].allow
+            assert (outcome.status == "refused") == (not readers), outcome
+            assert outcome.status in ("added", "updated", "access", "unchanged", "refused"), outcome
+            if readers:
+                self.oracle.put(*one)
         return outcomes
 
     async def grant(self, key: Key, lists: Lists) -> None:

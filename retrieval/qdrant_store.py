@@ -49,6 +49,16 @@ class QdrantStore:
             raise StoreError(f"{error} (collection {collection!r}, {where or 'in memory'})") from error
         return store
 
+    @classmethod
+    async def discard(cls, url: str, collection: str, api_key: str | None = None) -> bool:
+        """Remove a collection without opening it: it may be half built; whether there was one."""
+        client = server.connect(server.endpoint(url), api_key)
+        try:
+            await server.require_physical(client, collection)
+            return await cls(client, collection, local=False).drop()
+        finally:
+            await client.close()
+
     async def _prepare(self, dimensions: int, *, create: bool) -> None:
         await server.require_version(self._client)
         await server.require_physical(self._client, self._collection)

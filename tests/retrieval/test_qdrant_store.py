@@ -197,6 +197,22 @@ async def test_dropping_leaves_no_collection(double: Double, store: QdrantStore)
         await store.count()
 
 
+async def test_what_does_not_fit_can_be_discarded(double: Double, store: QdrantStore) -> None:
+    del double.indexes[NAME]["tenant"]
+    await store.upsert([point("doc", STAFF)])
+    assert await QdrantStore.discard(double.url, NAME, KEY) is True
+    assert not await double.local.collection_exists(NAME)
+    assert await QdrantStore.discard(double.url, NAME, KEY) is False
+
+
+async def test_an_alias_is_not_discarded(double: Double, store: QdrantStore) -> None:
+    alias = models.CreateAlias(collection_name=NAME, alias_name="idx-live")
+    await double.local.update_collection_aliases([models.CreateAliasOperation(create_alias=alias)])
+    with pytest.raises(StoreError, match="alias"):
+        await QdrantStore.discard(double.url, "idx-live", KEY)
+    assert await store.count() == 0
+
+
 async def test_an_erasure_says_that_nobody_can_look_into_a_server(store: QdrantStore) -> None:
     assert (await store.residue([b"doc"])).scanned is None
     assert "server" in await store.rewrite()

@@ -7,6 +7,9 @@ import msgspec
 
 from retrieval.ingest.blocks import Block, Parsed
 
+NOT_CONFINED, OUT_OF_MEMORY = 77, 78
+"""Exit codes: the kernel does not let the worker confine itself; the memory ends before a document is even there."""
+
 _STEP = 1 << 20
 
 

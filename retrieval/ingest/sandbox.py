@@ -20,12 +20,11 @@ import msgspec
 
 from retrieval.errors import RetrievalError
 from retrieval.ingest.blocks import Parsed, ParseError
-from retrieval.ingest.frames import Answer, Task, read_frame, write_frame
+from retrieval.ingest.frames import NOT_CONFINED, OUT_OF_MEMORY, Answer, Task, read_frame, write_frame
 
 _ROOT = Path(__file__).resolve().parents[2]
 _START_SECONDS = 60.0
 _LONGEST_SERVICE = 250
-_NOT_CONFINED = 77
 # Every thread, and one thread a core, would reserve address space for itself that nothing is ever put into.
 _ENVIRONMENT = {"LANG": "C.UTF-8", "MALLOC_ARENA_MAX": "1", "TOKIO_WORKER_THREADS": "1", "RAYON_NUM_THREADS": "1"}
 
@@ -130,9 +129,8 @@ class _Worker:
         process, self._lifeline = _spawn(self._limits.memory_bytes)
         self._process = process
         with _Deadline(process, _START_SECONDS):
-            ready = read_frame(_pipe(process.stdout), limit=0)
-        if ready is None:
-            code = process.wait()
+            code = process.wait() if read_frame(_pipe(process.stdout), limit=0) is None else None
+        if code is not None:
             self.stop()
             raise SandboxError(_why_not(code))
         return process
@@ -147,8 +145,9 @@ class _Worker:
             except OverflowError as error:
                 self.stop()
                 raise ParseError(f"its text and blocks are larger than {_mib(self._limits.output_bytes)}") from error
+            code = process.wait() if frame is None else 0  # one that says no more may still be busy
         if frame is None:
-            raise ParseError(self._cause(process.wait(), timed_out=deadline.passed))
+            raise ParseError(self._cause(code, timed_out=deadline.passed))
         return self._decoded(frame)
 
     def _decoded(self, frame: bytes) -> Answer:
@@ -159,7 +158,7 @@ class _Worker:
             raise ParseError("the parser gave a malformed answer") from error
         if answer.broken is not None:
             self.stop()
-            raise ParseError(f"it needs more memory than {_mib(self._limits.memory_bytes)}")
+            raise ParseError(self._cause(OUT_OF_MEMORY, timed_out=False))
         if answer.reason is not None:
             raise ParseError(answer.reason)
         return answer
@@ -179,6 +178,8 @@ class _Worker:
             return f"it takes longer than {self._limits.wall_seconds:g} s"
         if code == -signal.SIGXCPU:
             return f"it takes more than {self._limits.cpu_seconds} s of processor time"
+        if code == OUT_OF_MEMORY:
+            return f"it needs more memory than {_mib(self._limits.memory_bytes)}"
         if code == -signal.SIGSYS:
             return "it made the parser ask for what no parser gets: network, programs or other processes"
         if code < 0:
@@ -187,7 +188,7 @@ class _Worker:
 
 
 def _why_not(code: int) -> str:
-    if code == _NOT_CONFINED:
+    if code == NOT_CONFINED:
         return "the parser process does not start: the kernel does not let it give up system calls (seccomp)"
     return f"the parser process does not start (exit code {code})"
 

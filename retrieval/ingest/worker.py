@@ -16,12 +16,10 @@ from io import FileIO, RawIOBase
 import msgspec
 
 from retrieval.ingest.blocks import ParseError
-from retrieval.ingest.frames import Answer, Task, read_frame, write_frame
+from retrieval.ingest.formats import wordstyles
+from retrieval.ingest.frames import NOT_CONFINED, OUT_OF_MEMORY, Answer, Task, read_frame, write_frame
 from retrieval.ingest.parse import parse
 from retrieval.ingest.syscalls import forbid_system_calls
-
-NOT_CONFINED = 77
-"""Exit code of a worker that the kernel does not let confine itself."""
 
 _MEMORY = "memory"
 _OPEN_FILES = 64
@@ -79,11 +77,12 @@ def _limit_cpu(seconds: int) -> None:
 
 
 def load() -> None:
-    """Have in memory what parsing would read from files later: the PDF engine and every codec."""
+    """Have in memory what parsing would read from files later: codecs, the PDF engine, Word's own styles."""
     for module in pkgutil.iter_modules(encodings.__path__):
         if module.name not in _ELSEWHERE:
             importlib.import_module(f"encodings.{module.name}")
     parse("words.pdf", _WORDS)
+    wordstyles.default_styles()
 
 
 def die_with(lifeline: int) -> None:
@@ -126,7 +125,10 @@ def main() -> None:
         confine()
     except OSError:
         sys.exit(NOT_CONFINED)
-    serve(source, sink)
+    try:
+        serve(source, sink)
+    except MemoryError:
+        sys.exit(OUT_OF_MEMORY)
 
 
 if __name__ == "__main__":

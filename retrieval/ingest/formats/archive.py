@@ -57,6 +57,8 @@ def _check_declared(archive: zipfile.ZipFile, packed: int, limits: ArchiveLimits
         raise ParseError("the archive holds two files of one name")
     if any(entry.flag_bits & 1 for entry in entries):
         raise ParseError("the archive is encrypted")
+    if any(entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for entry in entries):
+        raise ParseError("the archive is packed in a way that no document is: save it anew")
     _check_size(sum(entry.file_size for entry in entries), packed, limits)
     return names
 

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 
 from docx.document import Document
 from docx.opc.constants import RELATIONSHIP_TYPE
@@ -52,8 +54,19 @@ class Roles:
 def read_roles(document: Document) -> Roles:
     """Every paragraph style's role, inherited along `basedOn`."""
     ordered = dict(_ordered_levels(document))
-    elements = {_style_id(element): element for element in document.styles.element.findall(qn("w:style"))}
+    elements = {_style_id(element): element for element in _styles(document).findall(qn("w:style"))}
     return Roles({name: _style_role(name, elements, ordered) for name in elements}, ordered)
+
+
+@cache
+def default_styles() -> Element:
+    """The styles of a document that brings none, as the library has them; read from its files once."""
+    return parse_xml(files("docx").joinpath("templates", "default-styles.xml").read_bytes())
+
+
+def _styles(document: Document) -> Element:
+    brings_styles = any(one.reltype == RELATIONSHIP_TYPE.STYLES for one in document.part.rels.values())
+    return document.styles.element if brings_styles else default_styles()
 
 
 def value(properties: Element, name: str) -> str | None:

@@ -22,10 +22,11 @@ LIMITS = ParseLimits(memory_bytes=512 << 20, cpu_seconds=10, wall_seconds=10.0)
 SLOW = b"<p " + b" ".join(b"a%d=1" % number for number in range(200_000)) + b">words"
 
 TAKEN_OVER = """
-import socket
+import os, socket, time
 from retrieval.ingest.formats import plain
 read = plain.read
-plain.read = lambda text: socket.socket() if text == "connect" else read(text)
+deeds = {"connect": socket.socket, "fall silent": lambda: (os.closerange(3, 64), time.sleep(60))}
+plain.read = lambda text: deeds[text]() if text in deeds else read(text)
 """
 
 
@@ -209,15 +210,26 @@ def test_what_parsers_need_is_allowed(need: str, victim: Path) -> None:
     assert confined(ALLOWED[need], victim).returncode == 0
 
 
-def test_an_attempt_to_connect_is_told_to_the_parent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The control for every suite that asserts that no document made the parser connect."""
+@pytest.fixture
+def taken_over(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ParserPool]:
+    """A pool whose parser does what some texts say."""
     (tmp_path / "retrieval").symlink_to(Path(worker.__file__).parents[1])
     (tmp_path / "sitecustomize.py").write_text(TAKEN_OVER)
     monkeypatch.setattr(sandbox, "_ROOT", tmp_path)
-    with ParserPool(LIMITS) as pool:
+    with ParserPool(replace(LIMITS, wall_seconds=1.0)) as pool:
         assert_works(pool)
-        assert "network, programs or other processes" in refusal(pool, "x.txt", b"connect")
-        assert_works(pool)
+        yield pool
+
+
+def test_an_attempt_to_connect_is_told_to_the_parent(taken_over: ParserPool) -> None:
+    """The control for every suite that asserts that no document made the parser connect."""
+    assert "network, programs or other processes" in refusal(taken_over, "x.txt", b"connect")
+    assert_works(taken_over)
+
+
+def test_a_worker_that_closes_its_pipes_and_goes_on_is_ended(taken_over: ParserPool) -> None:
+    assert "longer than 1 s" in refusal(taken_over, "x.txt", b"fall silent")
+    assert_works(taken_over)
 
 
 def test_a_worker_ends_with_its_parent() -> None:

@@ -56,7 +56,7 @@ def test_text_and_verdict_are_the_same_streamed_or_not(house: House, said: str) 
     whole, told = house.ask().json(), streamed(house)
     assert words(told).encode() == whole["answer"].encode()
     assert one(told, "verdict") == {
-        name: whole[name] for name in ("status", "finish", "reason", "citations", "unsupported")
+        name: whole[name] for name in ("status", "finish", "reason", "citations", "unsupported", "warnings")
     }
     assert one(told, "usage")["usage"] == whole["usage"]
     assert one(told, "usage")["timings"].keys() == whole["timings"].keys()
@@ -76,6 +76,7 @@ def test_an_abstention_streams_like_any_answer(house: House, question: str, call
         "reason": reason,
         "citations": [],
         "unsupported": [],
+        "warnings": [],
     }
 
 

@@ -55,11 +55,14 @@ async def test_a_user_grant_is_not_a_group_grant(store: ChunkStore) -> None:
 
 
 async def test_fetch_checks_access_again(store: ChunkStore) -> None:
-    hidden, shown = point("hr", HR), point("staff", STAFF)
-    await store.upsert([hidden, shown])
-    fetched = await store.fetch([hidden.id, shown.id], reader("acme", "staff"))
-    assert [(hit.id, hit.ref, hit.access) for hit in fetched.hits] == [(shown.id, shown.ref, STAFF)]
-    assert fetched.forbidden == 1, "a store that was asked for a forbidden chunk says so"
+    denied = Access("acme", frozenset({"group:staff"}), frozenset({"user:u"}))
+    hidden = [point("hr", HR), point("other", OTHER), point("denied", denied)]
+    shown = point("staff", STAFF)
+    await store.upsert([*hidden, shown])
+    for one in hidden:
+        fetched = await store.fetch([one.id, shown.id], reader("acme", "staff"))
+        assert [(hit.id, hit.ref, hit.access) for hit in fetched.hits] == [(shown.id, shown.ref, STAFF)]
+        assert fetched.forbidden == 1, "a store that was asked for a forbidden chunk says so"
     assert await store.fetch([], reader("acme", "staff")) == Fetched((), 0)
 
 
@@ -103,6 +106,30 @@ async def test_bm25_statistics_count_permitted_chunks_only(store: ChunkStore) ->
     assert after == before
     everyone = dict((await store.score(asks(1, limit=99), reader("acme", "staff", "hr"), ANYTHING)).sparse)
     assert everyone[mine.id] != before[mine.id], "the control: with more permitted chunks the score has to move"
+
+
+async def test_a_callers_filter_changes_no_score(store: ChunkStore) -> None:
+    policies = [point(f"policy-{n}", STAFF, words=(1, 2), category="policy") for n in range(3)]
+    notes = [point(f"note-{n}", STAFF, words=(1, n + 3), category="note") for n in range(5)]
+    await store.upsert([*policies, *notes])
+    every = await store.score(asks(1, 2), reader("acme", "staff"), ANYTHING)
+    some = await store.score(asks(1, 2), reader("acme", "staff"), Narrowing(category=("policy",)))
+    ids = {one.id for one in policies}
+    assert dict(some.sparse) == {chunk: score for chunk, score in every.sparse if chunk in ids}
+    assert dict(some.dense) == {chunk: score for chunk, score in every.dense if chunk in ids}
+
+
+async def test_neither_leg_finds_what_is_hidden(store: ChunkStore) -> None:
+    """Each leg by itself: what only one of them could find is hidden in turn."""
+    await store.upsert([point(f"near-{n}", STAFF, words=(1,)) for n in range(4)])
+    denied = Access("acme", frozenset({"group:staff"}), frozenset({"user:u"}))
+    for n, access in enumerate((HR, OTHER, denied)):
+        await store.upsert([point(f"lexical-{n}", access, words=(77,)), point(f"nearest-{n}", access, words=(9, 1))])
+    nearest = [0.0, 1.0] + [0.0] * (DIMENSIONS - 2)
+    legs = await store.score(HybridQuery(nearest, SparseVector([77], [1.0]), 20), reader("acme", "staff"), ANYTHING)
+    assert list(legs.sparse) == []
+    assert len(legs.dense) == 4
+    assert len(legs.cosine) == 4
 
 
 async def test_the_cosine_of_a_bm25_only_hit_is_known(store: ChunkStore) -> None:

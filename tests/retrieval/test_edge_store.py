@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,11 @@ import qdrant_edge as qe
 
 from retrieval.edge_store import EdgeStore
 from retrieval.errors import StoreError
-from retrieval.fusion import Legs
+from retrieval.fusion import Legs, fuse
+from retrieval.index import Fusion
 from retrieval.residue import scan
 from retrieval.store import ChunkPoint, ChunkRef, HybridQuery, SparseVector
-from tests.contracts.stores import ANYTHING, STAFF, reader
+from tests.contracts.stores import ANYTHING, HR, STAFF, reader
 
 DIMENSIONS = 48
 HEADING, DOCUMENT, DIGEST = b"Zyxomma7", b"Qhadrobel9", b"c0ffee5eed1234567890abcdef9876fe"
@@ -200,6 +202,30 @@ async def test_a_rewrite_that_is_killed_leaves_a_whole_shard(tmp_path: Path, ste
         assert sorted(path.name for path in (tmp_path / "idx").iterdir()) == ["lock", "shard"]
         await store.rewrite()
         assert (await store.residue([HEADING, DOCUMENT, DIGEST])).found == 0
+
+
+class LeakyBm25(EdgeStore):
+    """The embedded store with the access filter gone from one leg."""
+
+    def _query(self, *requests: qe.QueryRequest) -> list[list[tuple[int, float]]]:
+        if len(requests) == 1:
+            return super()._query(*requests)
+        dense, sparse = requests
+        return super()._query(dense, qe.QueryRequest(sparse.limit, query=sparse.query, params=sparse.params))
+
+
+async def test_what_one_leg_leaks_gets_no_cosine_and_so_no_place(tmp_path: Path) -> None:
+    (hidden,) = (replace(one, access=HR) for one in chunks(1, "hidden"))
+    shown = chunks(1, "shown")
+    store = LeakyBm25.open(tmp_path / "idx", DIMENSIONS)
+    await store.upsert([hidden, *shown])
+    terms = hidden.sparse.indices
+    query = HybridQuery(hidden.dense, SparseVector(terms, [1.0] * len(terms)), 10)
+    legs = await store.score(query, reader("acme", "staff"), ANYTHING)
+    await store.close()
+    assert hidden.id in dict(legs.sparse), "the control: it does leak"
+    assert set(legs.cosine) == {shown[0].id}
+    assert [one.chunk for one in fuse(legs, Fusion("convex", 0.5, 0.5))] == [shown[0].id]
 
 
 async def test_a_shard_with_other_vectors_is_not_opened(tmp_path: Path) -> None:

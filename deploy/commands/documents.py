@@ -164,24 +164,23 @@ def erase(
 
 
 def _verified(path: Path) -> "Shown":
-    """The receipt as it was signed, whatever else the file says."""
+    """The receipt as it was signed, if the file says the same."""
     import msgspec
 
     from retrieval.errors import ReceiptInvalid
-    from retrieval.receipt import Signer
+    from retrieval.receipt import SignedReceipt, Signer
 
     try:
-        held = json.loads(path.read_text("utf-8"))
-        signature = str(held["signature"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        held = msgspec.json.decode(path.read_bytes(), type=SignedReceipt)
+    except (OSError, msgspec.DecodeError) as error:
         raise ReceiptInvalid(f"{path.name!r} is no receipt") from error
     key = Settings().signing_key
     if not key.exists():
-        raise ReceiptInvalid("there is no signing key here: check it where the document was erased")
-    signed = msgspec.to_builtins(Signer(key).verify(signature))
-    if held.get("receipt") != signed:
-        raise ReceiptInvalid(f"what {path.name!r} says is not what was signed")
-    return {"receipt": signed, "signature": signature}
+        raise ReceiptInvalid("there is no signing key here: check the receipt where the document was erased")
+    if Signer(key).verify(held.signature) != held.receipt:
+        raise ReceiptInvalid(f"what the receipt {path.name!r} says is not what was signed")
+    shown: Shown = msgspec.to_builtins(held)
+    return shown
 
 
 def _show_receipt(receipt: "Shown") -> None:

@@ -4,87 +4,21 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
-import msgspec
 import pytest
-import yaml
 
-from deploy.__main__ import main
 from deploy.keys import read_keys
 from retrieval.edge_store import EdgeStore
-from retrieval.embed import HASH
-from retrieval.index import Bm25, Chunker, Embedding, Fusion, IndexRecipe
-from retrieval.ingest.chunk import CHUNKER
-from retrieval.ingest.parse import PARSER
+from tests.deploy.commandline import RECIPE, ROOT, Cli, refused
 
-ROOT = Path(__file__).resolve().parents[2]
-RECIPE = IndexRecipe(
-    label="cli",
-    parser=PARSER,
-    chunker=Chunker(CHUNKER, 100, "heading"),
-    embedder=Embedding(HASH, "", "", 32),
-    bm25=Bm25(1.2, 0.75, 10.0, "english"),
-    fusion=Fusion("convex", 0.5, 0.5),
-    reranker=None,
-    candidates=20,
-    passages=4,
-    abstain_below=0.0,
-)
+GROUPS = ("documents", "index", "keys")
 
 
-@dataclass(frozen=True)
-class Said:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-Cli = Callable[..., Said]
-
-
-@pytest.fixture
-def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
-    """Runs `twinpin` in this process, with its data in a folder of the test."""
-    versions = tmp_path / "versions"
-    versions.mkdir()
-    (versions / f"{RECIPE.name}.yaml").write_text(yaml.safe_dump(msgspec.to_builtins(RECIPE)))
-    model = next((ROOT / "deploy" / "versions").glob("mdl-*.yaml"))
-    (versions / model.name).write_bytes(model.read_bytes())
-    pins = {"index": {"stable": RECIPE.name}, "model": {"stable": model.stem}}
-    (tmp_path / "releases.yaml").write_text(yaml.safe_dump(pins))
-    monkeypatch.setenv("TWINPIN_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("TWINPIN_RELEASES", str(tmp_path / "releases.yaml"))
-    monkeypatch.delenv("TWINPIN_API_KEY", raising=False)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*arguments: str) -> Said:
-        monkeypatch.setattr(sys, "argv", ["twinpin", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        captured = capsys.readouterr()
-        return Said(int(ended.value.code or 0), captured.out, captured.err)
-
-    return run
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    made = tmp_path / "docs"
-    made.mkdir()
-    (made / "twinpin.yaml").write_text('tenant: acme\nrules: [{match: "*.md", allow: ["group:staff"]}]')
-    (made / "a.md").write_text("# Refunds\n\nWithin 45 days.")
-    return made
-
-
-@pytest.mark.parametrize("arguments", [("--help",), ("ingest", "--help"), ("keys", "--help")])
+@pytest.mark.parametrize("arguments", [("--help",), ("ingest", "--help"), *((one, "--help") for one in GROUPS)])
 def test_help_needs_nothing(cli: Cli, arguments: tuple[str, ...], tmp_path: Path) -> None:
     said = cli(*arguments)
     assert (said.code, said.err) == (0, "")
@@ -94,13 +28,14 @@ def test_help_needs_nothing(cli: Cli, arguments: tuple[str, ...], tmp_path: Path
 
 def test_an_unknown_command_or_option_is_two(cli: Cli) -> None:
     assert cli("conquer").code == cli("ingest").code == cli("keys", "create").code == 2
+    assert cli("erase").code == cli("index", "build").code == cli("documents", "put", "x").code == 2
 
 
-def test_a_clean_ingestion_is_zero_and_a_second_one_embeds_nothing(cli: Cli, folder: Path) -> None:
+def test_a_clean_ingestion_is_zero_and_a_second_one_writes_nothing(cli: Cli, folder: Path) -> None:
     said = cli("ingest", str(folder))
     assert (said.code, said.err) == (0, "")
-    assert f"{RECIPE.name}: 1 added; 1 chunks embedded, 1 held" in said.out
-    assert "1 unchanged; 0 chunks embedded, 1 held" in cli("ingest", str(folder)).out
+    assert "docs: 1 added; 1 chunks written" in said.out
+    assert "docs: 1 unchanged; 0 chunks written" in cli("ingest", str(folder)).out
 
 
 def test_documents_that_did_not_get_in_make_three_and_are_named(cli: Cli, folder: Path) -> None:
@@ -110,12 +45,12 @@ def test_documents_that_did_not_get_in_make_three_and_are_named(cli: Cli, folder
     assert said.code == 3
     assert "refused: 'nobody.txt' has no allow list" in said.err
     assert "failed: 'broken.md' cannot be parsed: the file is empty" in said.err
-    assert "1 added, 1 failed, 1 refused; 1 chunks embedded" in said.out
+    assert "1 added, 1 failed, 1 refused; 1 chunks written" in said.out
     as_json = cli("ingest", str(folder), "--json")
     report = json.loads(as_json.out)
     assert (as_json.code, report["counts"]) == (3, {"unchanged": 1, "failed": 1, "refused": 1})
     assert [one["document"] for one in report["troubled"]] == ["broken.md", "nobody.txt"]
-    assert report["manifest"]["name"] == RECIPE.name
+    assert report["origin"] == "docs"
 
 
 def test_a_file_that_is_gone_is_named_once_and_is_no_failure(cli: Cli, folder: Path) -> None:
@@ -123,34 +58,39 @@ def test_a_file_that_is_gone_is_named_once_and_is_no_failure(cli: Cli, folder: P
     assert cli("ingest", str(folder)).code == 0
     (folder / "leaving.md").unlink()
     said = cli("ingest", str(folder))
-    assert (said.code, said.err.count("gone: 'leaving.md' is not in the folder")) == (0, 1)
-    assert "1 gone, 1 unchanged; 0 chunks embedded" in said.out
+    assert (said.code, said.err.count("gone: 'leaving.md'")) == (0, 1)
+    assert "1 gone, 1 unchanged; 0 chunks written" in said.out
     assert cli("ingest", str(folder)).err == ""
 
 
 def test_what_stops_an_ingestion_is_two_and_one_line(cli: Cli, folder: Path, tmp_path: Path) -> None:
-    assert "'none' is not a folder" in refused(cli("ingest", str(tmp_path / "none")))
+    assert "there is no folder or file 'none'" in refused(cli("ingest", str(tmp_path / "none")))
     assert "twinpin.yaml" in refused(cli("ingest", str(tmp_path / "versions")))
-    store = EdgeStore.open(tmp_path / "data" / "indexes" / RECIPE.name, 32)
-    assert "stop it first" in refused(cli("ingest", str(folder)))
-    asyncio.run(store.close())
     (tmp_path / "releases.yaml").write_text("index: {}")
     assert "'releases.yaml' is not valid" in refused(cli("ingest", str(folder)))
 
 
-def refused(said: Said) -> str:
-    assert said.code == 2
-    assert said.err.startswith("twinpin: ")
-    assert said.err.count("\n") == 1
-    assert "Traceback" not in said.err + said.out
-    return said.err
+def test_an_index_that_a_gateway_has_open_is_gone_through_it(cli: Cli, folder: Path, tmp_path: Path) -> None:
+    store = EdgeStore.open(tmp_path / "data" / "indexes" / RECIPE.name, 32)
+    assert "set TWINPIN_API_KEY" in refused(cli("ingest", str(folder)))
+    asyncio.run(store.close())
+    assert cli("ingest", str(folder)).code == 0
+
+
+def test_a_source_is_told_what_its_configuration_names(
+    cli: Cli, tmp_path: Path, environment: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "crm.yaml").write_text(
+        "kind: sql\norigin: crm\nurl: 'sqlite:///${CRM_FILE}'\nquery: SELECT 1\nfields: {id: id, text: text}\nrules: []"
+    )
+    assert "${CRM_FILE} is not set" in refused(cli("ingest", str(tmp_path / "crm.yaml")))
 
 
 def test_a_process_ends_with_the_same_code(cli: Cli, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "deploy", "ingest", "none"], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    assert (done.returncode, done.stderr) == (2, "twinpin: 'none' is not a folder\n")
+    assert (done.returncode, done.stderr) == (2, "twinpin: there is no folder or file 'none'\n")
     assert not (tmp_path / "data").exists()
 
 
@@ -181,11 +121,11 @@ def test_asking_needs_a_key(cli: Cli) -> None:
     assert "set TWINPIN_API_KEY" in refused(cli("search", "what?"))
 
 
-def test_a_gateway_that_does_not_run_is_told(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gateway_that_does_not_run_is_told(cli: Cli, environment: pytest.MonkeyPatch) -> None:
     server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
     server.server_close()
-    monkeypatch.setenv("TWINPIN_URL", f"http://127.0.0.1:{server.server_port}")
-    monkeypatch.setenv("TWINPIN_API_KEY", "tp_x")
+    environment.setenv("TWINPIN_URL", f"http://127.0.0.1:{server.server_port}")
+    environment.setenv("TWINPIN_API_KEY", "tp_x")
     assert f"nothing answers at http://127.0.0.1:{server.server_port}" in refused(cli("ask", "what?"))
 
 
@@ -194,6 +134,8 @@ PASSAGE = {
     "source": "a.md",
     "text": "Within 45 days.",
     "span": [11, 26],
+    "updated": "2026-03-01",
+    "old": False,
     "scores": {"fused": 0.9, "dense": 0.8, "bm25": 1.5},
 }
 ANSWER: dict[str, Any] = {
@@ -219,7 +161,7 @@ ANSWER: dict[str, Any] = {
 
 
 @pytest.fixture
-def gateway(monkeypatch: pytest.MonkeyPatch) -> Any:
+def gateway(environment: pytest.MonkeyPatch) -> Any:
     """A gateway that gives prepared answers and keeps what it was sent."""
     sent: list[tuple[str, str, dict[str, Any]]] = []
     answers: dict[str, tuple[int, dict[str, Any]]] = {
@@ -243,8 +185,8 @@ def gateway(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        monkeypatch.setenv("TWINPIN_URL", f"http://127.0.0.1:{server.server_port}")
-        monkeypatch.setenv("TWINPIN_API_KEY", "tp_secret")
+        environment.setenv("TWINPIN_URL", f"http://127.0.0.1:{server.server_port}")
+        environment.setenv("TWINPIN_API_KEY", "tp_secret")
         yield answers, sent
         server.shutdown()
 
@@ -274,3 +216,5 @@ def test_what_the_gateway_refuses_is_told_in_its_words(cli: Cli, gateway: Any) -
     answers, _ = gateway
     answers["/v1/answer"] = (401, {"error": {"message": "this API key is not known"}})
     assert "401 this API key is not known" in refused(cli("ask", "what?"))
+    answers["/v1/answer"] = (502, {"proxy": "no"})
+    assert "502 from something that is not a gateway of ours" in refused(cli("ask", "what?"))

@@ -1,0 +1,93 @@
+"""`twinpin index`: versions are built beside the one that answers, looked at, compared, and dropped."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.deploy.commandline import RECIPE, Cli, refused
+
+GOLDEN = {
+    "question": "Within how many days?",
+    "documents": ["a.md"],
+    "tenant": "acme",
+    "subject": "x",
+    "groups": ["staff"],
+}
+
+
+@pytest.fixture
+def built(cli: Cli, folder: Path) -> Cli:
+    """With one document in the stable version."""
+    assert cli("ingest", str(folder)).code == 0
+    return cli
+
+
+def shown(cli: Cli, *arguments: str) -> Any:
+    said = cli(*arguments, "--json")
+    assert (said.code, said.err) == (0, ""), said
+    return json.loads(said.out)
+
+
+def derived(cli: Cli, *changes: str) -> str:
+    """Build a version like the pinned one but for these changes; its name."""
+    options = [word for change in changes for word in ("--set", change)]
+    made = shown(cli, "index", "build", "--from", RECIPE.name, *options)
+    assert (made["documents"], made["embedded"]) == (1, 1)
+    return str(made["manifest"]["name"])
+
+
+def test_a_version_is_built_listed_shown_and_dropped(built: Cli, tmp_path: Path) -> None:
+    name = derived(built, "chunker.budget=60", "label=small")
+    assert name.startswith("idx-small-")
+    assert (tmp_path / "versions" / f"{name}.yaml").exists()
+    rows = {one["name"]: one for one in shown(built, "index", "list")}
+    assert rows.keys() == {RECIPE.name, name}
+    assert (rows[RECIPE.name]["pinned"], rows[name]["pinned"]) == ("stable", None)
+    assert {(one["documents"], one["chunks"], one["behind"]) for one in rows.values()} == {(1, 1, 0)}
+    assert shown(built, "index", "show", name)["recipe"]["chunker"]["budget"] == 60
+    assert "budget: 60" in built("index", "show", name).out
+    assert name in built("index", "list").out
+    again = shown(built, "index", "build", name)
+    assert (again["documents"], again["embedded"], again["manifest"]["chunks"]) == (0, 0, 1)
+    assert built("index", "drop", name).out == f"dropped {name}\n"
+    assert not (tmp_path / "data" / "indexes" / name).exists()
+    assert "take it out there first" in refused(built("index", "drop", RECIPE.name))
+
+
+def test_a_version_is_checked_and_what_fails_makes_three(built: Cli, tmp_path: Path) -> None:
+    name = derived(built, "candidates=10")
+    golden = tmp_path / "golden.jsonl"
+    golden.write_text(json.dumps(GOLDEN))
+    said = built("index", "verify", name, "--golden", str(golden))
+    assert (said.code, said.err) == (0, "")
+    assert "recall not below stable" in said.out
+    checks = shown(built, "index", "verify", RECIPE.name)
+    assert all(one["passed"] for one in checks)
+    golden.write_text(json.dumps({**GOLDEN, "documents": ["never.md"]}))
+    assert built("index", "verify", name, "--golden", str(golden)).code == 0
+    assert "cannot be read" in refused(built("index", "verify", name, "--golden", str(tmp_path / "none")))
+
+
+def test_two_versions_are_compared_question_by_question(built: Cli, tmp_path: Path) -> None:
+    name = derived(built, "fusion.kind=rrf")
+    golden = tmp_path / "golden.jsonl"
+    golden.write_text(json.dumps(GOLDEN))
+    comparison = shown(built, "index", "diff", RECIPE.name, name, "--golden", str(golden))
+    assert (comparison["questions"], comparison["recall_before"], comparison["recall_after"]) == (1, 1.0, 1.0)
+    said = built("index", "diff", RECIPE.name, name, "--golden", str(golden))
+    assert "0 of 1 questions find something else; recall 1.000 -> 1.000" in said.out
+
+
+def test_what_is_no_recipe_or_version_is_told(built: Cli, tmp_path: Path) -> None:
+    assert "not known" in refused(built("index", "show", "idx-none-00000000"))
+    assert "not known" in refused(built("index", "build", "idx-none-00000000"))
+    for change in ("chunker.colour=red", "budget", "chunker.budget=many"):
+        refused(built("index", "build", "--from", RECIPE.name, "--set", change))
+    assert built("index", "build", "--set", "candidates=9").code == 2
+    assert built("index", "build", RECIPE.name, "--from", RECIPE.name).code == 2
+    wrong = tmp_path / "mine.yaml"
+    wrong.write_text(yaml.safe_dump({"label": "x"}))
+    assert "not valid" in refused(built("index", "build", str(wrong)))

@@ -1,0 +1,92 @@
+"""The rows of a query on a real PostgreSQL: its types come through, and its transaction cannot write."""
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from retrieval.acl import Access
+from retrieval.errors import SourceError
+from retrieval.ingest.sources import SourceDocument
+from retrieval.ingest.sources.query import SqlConfig, SqlSource
+from retrieval.ingest.sources.secrets import Secrets
+from tests.postgres import Postgres, running_postgres
+
+TABLE = """
+CREATE TABLE articles (id uuid DEFAULT gen_random_uuid(), n int, body text, readers text[], cannot jsonb,
+                       changed timestamptz, file bytea);
+INSERT INTO articles (n, body, readers, cannot, changed, file)
+SELECT n, 'text ' || n, ARRAY['group:a', 'user:b'], '["user:eve"]', '2026-03-04 23:30:00-05', '\\x00ff'
+FROM generate_series(1, 1000) AS n
+"""
+FIELDS = {"id": "id", "text": "body", "allow": "readers", "deny": "cannot", "updated": "changed"}
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    with running_postgres() as server:
+        server.run(TABLE)
+        yield server
+
+
+def source(postgres: Postgres, **changed: Any) -> SqlSource:
+    said = {
+        "kind": "sql",
+        "origin": "crm",
+        "url": postgres.url("postgres"),
+        "query": "SELECT * FROM articles ORDER BY n",
+        "fields": FIELDS,
+        "tenant": "acme",
+        **changed,
+    }
+    return SqlSource(msgspec.convert(said, SqlConfig), "crm.yaml", Secrets({}))
+
+
+def documents(found: SqlSource) -> list[SourceDocument]:
+    return [one for one in found.documents() if isinstance(one, SourceDocument)]
+
+
+def test_values_of_its_own_types_come_through(postgres: Postgres) -> None:
+    found = documents(source(postgres))
+    assert [one.content.read() for one in found] == [f"text {n}".encode() for n in range(1, 1001)]
+    new = found[0].described()
+    assert UUID(new.id).version == 4
+    assert new.access == Access("acme", frozenset({"group:a", "user:b"}), frozenset({"user:eve"}))
+    assert new.updated == date(2026, 3, 5)
+    fields = {"id": "id", "content": "file", "name": "body", "allow": "readers"}
+    assert documents(source(postgres, fields=fields))[0].new().raw == b"\x00\xff"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "DELETE FROM articles",
+        "DELETE FROM articles RETURNING *",
+        "WITH gone AS (DELETE FROM articles RETURNING *) SELECT * FROM gone",
+        "SELECT 1; DELETE FROM articles",
+        "COMMIT",
+        "DROP TABLE articles",
+        "SELECT set_config('transaction_read_only', 'off', false)",
+        "COPY articles TO PROGRAM 'true'",
+    ],
+)
+def test_a_query_cannot_change_anything(postgres: Postgres, query: str) -> None:
+    with pytest.raises(SourceError, match=r"crm\.yaml"):
+        source(postgres, query=query).documents()
+    assert postgres.run("SELECT count(*) FROM articles") == "1000"
+
+
+def test_a_query_that_fails_in_the_middle_gives_nothing(postgres: Postgres) -> None:
+    query = "SELECT *, 1 / (900 - n) AS broken FROM articles ORDER BY n"
+    with pytest.raises(SourceError, match=r"the query of crm\.yaml failed: division by zero"):
+        source(postgres, query=query).documents()
+
+
+def test_what_does_not_answer_is_told_of(postgres: Postgres) -> None:
+    with pytest.raises(SourceError, match=r'the query of crm\.yaml failed: .*"none"'):
+        source(postgres, url=postgres.url("none")).documents()
+    with pytest.raises(SourceError, match=r'the query of crm\.yaml failed: relation "none" does not exist'):
+        source(postgres, query="SELECT * FROM none").documents()

@@ -38,11 +38,8 @@ def resolved(host: str, port: int) -> list[str]:
 def is_public(address: str) -> bool:
     """Whether an address belongs to the internet: not private, loopback, link-local or reserved."""
     parsed = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.ipv4_mapped is not None:
-            return is_public(str(parsed.ipv4_mapped))
-        if parsed in _NAT64 or parsed in _SIX_TO_FOUR:
-            return False
+    if parsed in _NAT64 or parsed in _SIX_TO_FOUR:
+        return False
     return parsed.is_global and not parsed.is_multicast and not parsed.is_reserved
 
 

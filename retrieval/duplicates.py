@@ -25,9 +25,10 @@ _PIECE = re.compile(rf"[^\s{_MARKS}]+")
 _BLANKS = {mark: " " for mark in range(128) if re.match(f"[{_MARKS}]", chr(mark))}
 _DIGITS = re.compile(r"\d+")
 _BREAKS = frozenset("\n.!?:")
-_NEGATION = re.compile(
-    "not?|never|none|nor|neither|without|except|unless|cannot|nicht|keine?n?|nie|ohne|pas|jamais|sans|sauf|niet|geen|nooit"
-)
+_NEGATIONS = frozenset({
+    "not", "no", "never", "none", "nor", "neither", "without", "except", "unless", "cannot", "nicht", "kein", "keine",
+    "keinen", "nie", "ohne", "pas", "jamais", "sans", "sauf", "niet", "geen", "nooit",
+})  # fmt: skip
 # Unicode's NFKC would make 105 of 10⁵ and 11/2 of 1½.
 _RAISED = re.compile("([⁰¹²³⁴⁵⁶⁷⁸⁹₀₁₂₃₄₅₆₇₈₉¼½¾⅓⅔⅛⅜⅝⅞])")
 _VARIANT = re.compile("[\u2010-\u2015\u2212\u2019\u00ad\u200b\u2060\ufeff]")
@@ -115,7 +116,9 @@ class Wording:
         """The same telling words in the same order, and that share of all three-word sequences in common."""
         if self._digits != other._digits or self._telling != other._telling:
             return False
-        return len(self._shingles & other._shingles) >= threshold * len(self._shingles | other._shingles)
+        mine, theirs = self._shingles, other._shingles
+        common = len(mine & theirs)
+        return common >= threshold * (len(mine) + len(theirs) - common)
 
     @cached_property
     def _pieces(self) -> list[str]:
@@ -155,9 +158,10 @@ class Wording:
 
         A name has a capital letter, and not merely because a sentence starts there: then the text has it small, too.
         """
-        small = frozenset(self._tokens)
-        pairs = zip(["\n", *self._tokens], self._tokens, strict=False)
-        return [token.lower() for before, token in pairs if _tells(before, token, small)]
+        tokens = self._tokens
+        small = frozenset(tokens)
+        seen = zip(["\n", *tokens], tokens, self._lowered, strict=False)
+        return [low for before, token, low in seen if _tells(before, token, low, small)]
 
 
 def _spell(text: str) -> str:
@@ -166,13 +170,12 @@ def _spell(text: str) -> str:
     return _VARIANT.sub(lambda found: _VARIANTS.get(found[0], "-"), text)
 
 
-def _tells(before: str, token: str, small: frozenset[str]) -> bool:
+def _tells(before: str, token: str, low: str, small: frozenset[str]) -> bool:
     """Whether a word would change what is said, seen with the one before it."""
+    if token == low and low.isalpha():
+        return low in _NEGATIONS or not (before.isalpha() or before in _BREAKS)
     if token in _BREAKS:
         return False
-    low = token.lower()
-    if token == low and low.isalpha():
-        return _NEGATION.fullmatch(low) is not None or not (before.isalpha() or before in _BREAKS)
     return not (before in _BREAKS and token != low and token == low.capitalize() and low in small)
 
 

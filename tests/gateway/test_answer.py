@@ -10,8 +10,8 @@ import pytest
 from tests.gateway.house import PAYOUT, REFUND, VACATION, House, pinned_manifest, pinned_recipe, stored
 
 FIELDS = {
-    "id", "object", "created", "status", "reason", "answer", "citations", "unsupported", "warnings", "versions", "usage",
-    "timings", "cache",
+    "id", "object", "created", "status", "reason", "answer", "citations", "unsupported", "warnings", "versions",
+    "usage", "timings", "cache",
 }  # fmt: skip
 CITATION_FIELDS = {
     "marker", "answer_span", "document", "version", "title", "source", "page", "heading", "span", "quote", "support",

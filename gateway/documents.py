@@ -123,8 +123,9 @@ class Library:
 
 
 def _batches(items: Sequence[Item]) -> Iterator[list[Item]]:
-    """Neighbours of one ingestion."""
-    return (list(batch) for _, batch in groupby(items, key=lambda item: (item.tenant, item.ingestion)))
+    """Those of one ingestion together, the oldest of a tenant first."""
+    items = sorted(items, key=lambda item: (item.ingestion, item.n))
+    return (list(batch) for _, batch in groupby(items, key=lambda item: item.ingestion))
 
 
 def _read(item: Item) -> NewDocument | None:

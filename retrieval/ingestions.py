@@ -87,11 +87,14 @@ class Ingestions:
         return ingestion
 
     async def waiting(self, limit: int) -> list[Item]:
-        """The documents whose turn it is, oldest first; they stay until they are settled."""
-        waits = ingestion_items.c.status == WAITING
-        first = sa.select(ingestion_items).where(waits).order_by(ingestion_items.c.ingestion, ingestion_items.c.n)
+        """The documents whose turn it is: the oldest of each tenant, then the next of each; they stay until settled."""
+        items, oldest = ingestion_items.c, (ingestion_items.c.ingestion, ingestion_items.c.n)
+        turn = sa.func.row_number().over(partition_by=items.tenant, order_by=oldest).label("turn")
+        keys = sa.select(*oldest, turn).where(items.status == WAITING).order_by(turn, *oldest).limit(limit).subquery()
+        here = sa.and_(items.ingestion == keys.c.ingestion, items.n == keys.c.n)
+        first = sa.select(ingestion_items).join(keys, here).order_by(keys.c.turn, *oldest)
         async with self._database.connect() as connection:
-            rows = (await connection.execute(first.limit(limit))).all()
+            rows = (await connection.execute(first)).all()
         return [Item(row.ingestion, row.n, row.tenant, row.document, row.payload, row.accepted) for row in rows]
 
     async def settle(self, outcomes: Sequence[Settled]) -> None:

@@ -14,13 +14,13 @@ def ingestions(catalog: Catalog) -> Ingestions:
     return Ingestions(catalog)
 
 
-async def test_what_was_accepted_waits_in_order_until_it_is_settled(ingestions: Ingestions) -> None:
+async def test_what_was_accepted_waits_in_turn_until_it_is_settled(ingestions: Ingestions) -> None:
     first = await ingestions.accept("acme", "user:u", [("a", b"1"), ("b", b"2")])
     second = await ingestions.accept("other", "user:v", [("a", b"3")])
-    one, two, three = await ingestions.waiting(10)
+    one, three, two = await ingestions.waiting(10)
     assert [one, two] == [Item(first, 0, "acme", "a", b"1", 0), Item(first, 1, "acme", "b", b"2", 0)]
     assert three == Item(second, 0, "other", "a", b"3", 0)
-    assert await ingestions.waiting(2) == [one, two], "they stay until they are settled"
+    assert await ingestions.waiting(2) == [one, three], "they stay until they are settled"
     await ingestions.settle([Settled(first, 0, "added", None, "sha256:1", 4, 7), Settled(second, 0, "refused", "why")])
     assert await ingestions.waiting(10) == [two]
 

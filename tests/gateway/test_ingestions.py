@@ -288,6 +288,15 @@ async def test_when_a_part_is_gone_nothing_is_settled_and_all_is_taken_in_later(
     assert await states(catalog, ingestion) == {"a": "added", "b": "added"}
 
 
+async def test_a_tenant_with_little_does_not_wait_for_one_with_much(catalog: Catalog, faulty: Faulty) -> None:
+    many = await queue(catalog, *(f"{n}" for n in range(100)))
+    few = await queue(catalog, "only", tenant="other")
+    await Intake(Ingestions(catalog), faulty).work()  # type: ignore[arg-type]  # what it uses of Documents
+    assert await states(catalog, few, "other") == {"only": "added"}
+    first, *_, last = (await states(catalog, many)).values()
+    assert (first, last) == ("added", "waiting")
+
+
 async def test_what_another_release_accepted_is_an_outcome(catalog: Catalog, faulty: Faulty) -> None:
     kept = Ingestions(catalog)
     ingestion = await kept.accept("acme", "wanda", [("a", b"\xc1nothing"), ("b", b"")])

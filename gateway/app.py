@@ -124,7 +124,7 @@ async def open_parts(settings: Settings, metrics: Metrics, reach: Reach = reach)
             quiet=documents.quiet,
         )
         release = await start_release(settings.releases, flip)
-        library = _library(settings, documents)
+        library = _library(settings, documents, metrics)
         follower = Follower(indexes, documents.quiet, changed)
         watch = Watch(settings.releases, flip, release, metrics)
         background = await stack.enter_async_context(Background.open())
@@ -146,10 +146,10 @@ async def open_parts(settings: Settings, metrics: Metrics, reach: Reach = reach)
         _log.info("closing")
 
 
-def _library(settings: Settings, documents: Documents) -> Library:
+def _library(settings: Settings, documents: Documents, metrics: Metrics) -> Library:
     eraser = Eraser(documents, _place(settings), Signer(settings.signing_key), _now, settings.backup_retention)
     ingestions = Ingestions(documents.catalog)
-    return Library(documents.catalog, documents, eraser, ingestions, Intake(ingestions, documents))
+    return Library(documents.catalog, documents, eraser, ingestions, Intake(ingestions, documents, metrics.document))
 
 
 def _place(settings: Settings) -> Place:

@@ -56,6 +56,12 @@ class Metrics:
             ["index"],
             registry=self.registry,
         )
+        self._documents = Counter(
+            "twinpin_documents",
+            "Documents handed in over HTTP, by what became of them.",
+            ["status"],
+            registry=self.registry,
+        )
         self._release_refused = Counter(
             "twinpin_release_config_errors",
             "Reasons for which releases.yaml was not put in force.",
@@ -90,6 +96,10 @@ class Metrics:
         self._violations.labels(index).inc(violations)
         self._stale.labels(index).inc(stale)
         self._collapsed.labels(index).inc(collapsed)
+
+    def document(self, status: str) -> None:
+        """Count what became of a document."""
+        self._documents.labels(status).inc()
 
     def release(self, generation: int, *, ok: bool) -> None:
         """Show which pins are in force, and whether they are those of the file."""

@@ -53,6 +53,7 @@ async def put(request: Request) -> Response:
         raise Invalid("id: the body names another document than the path", param="id")
     tenant = tenant_for(principal, _one_tenant(query.tenant, body.access.tenant))
     (outcome,) = await library.documents.put([body.new(document, tenant)])
+    parts(request).metrics.document(outcome.status)
     return _json(await _put_fields(library, outcome), 201 if outcome.status == "added" else 200)
 
 

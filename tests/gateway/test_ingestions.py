@@ -74,6 +74,8 @@ def test_a_bad_document_holds_up_none_of_the_good_ones(house: House) -> None:
     assert "cannot be parsed" in reasons["broken.pdf"]
     assert "another source" in reasons["foreign.md"]
     assert {"one.md", "two.md"} <= found(house, "visitors badge lanyard")
+    assert house.metrics()['twinpin_documents_total{status="added"}'] == 3
+    assert house.metrics()['twinpin_documents_total{status="failed"}'] == 1
 
 
 def test_the_same_document_twice_ends_as_the_later_one(house: House) -> None:

@@ -38,8 +38,8 @@ check: .venv/.dev.stamp ## Check style, types, import contracts and house rules
 bench: environments ## Measure search and the gateway; writes docs/benchmarks
 	@$(TWINPIN) bench $(ARGS)
 
-evaluate: environments ## Score finding and answers on the sample's golden questions; writes docs/benchmarks
-	@$(TWINPIN) evaluate $(ARGS)
+evaluate: environments ## Score finding and answers on the sample's golden questions, parsing on DATA= too; writes docs/benchmarks
+	@$(TWINPIN) evaluate $(if $(DATA),--data $(DATA)) $(ARGS)
 
 clean: ## Remove environments, caches, and the data of the local stack
 	rm -rf .venv .engine .locks .twinpin .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

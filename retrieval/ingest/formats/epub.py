@@ -7,16 +7,14 @@ import zipfile
 from collections.abc import Iterator
 from urllib.parse import unquote
 
-from lxml import etree
-
 from retrieval.ingest.blocks import BlockWriter, Parsed, ParseError
 from retrieval.ingest.formats import html
 from retrieval.ingest.formats.archive import check_archive
 from retrieval.ingest.formats.encoding import decode
+from retrieval.ingest.formats.xmltree import Element, read_xml
 
 _CONTAINER = "META-INF/container.xml"
 _PROTECTION = "META-INF/encryption.xml"
-_ENTITIES = tuple("<!ENTITY".encode(encoding) for encoding in ("ascii", "utf-16-le", "utf-16-be", "utf-32-le"))
 _TYPES = ("application/xhtml+xml", "text/html", "application/html+xml")
 # HTML has no elements that close themselves: the reader would take what follows for their content.
 _SELF_CLOSED = re.compile(r"<([A-Za-z][A-Za-z0-9]*)((?:\s[^<>]*)?)/>")
@@ -38,7 +36,7 @@ def _read(archive: zipfile.ZipFile, names: frozenset[str]) -> Parsed:
     package_name = _package_name(archive)
     if package_name not in names:
         raise ParseError("the EPUB file is malformed")
-    package = _tree(archive.read(package_name))
+    package = read_xml(archive.read(package_name))
     protected = _protected(archive) if _PROTECTION in names else frozenset()
     out = BlockWriter()
     for name in _spine(package, posixpath.dirname(package_name)):
@@ -51,18 +49,18 @@ def _read(archive: zipfile.ZipFile, names: frozenset[str]) -> Parsed:
 
 
 def _package_name(archive: zipfile.ZipFile) -> str:
-    root = next(_named(_tree(archive.read(_CONTAINER)), "rootfile"), None)
+    root = next(_named(read_xml(archive.read(_CONTAINER)), "rootfile"), None)
     return "" if root is None else str(root.get("full-path") or "")
 
 
 def _protected(archive: zipfile.ZipFile) -> frozenset[str]:
     return frozenset(
         posixpath.normpath(unquote(one.get("URI") or ""))
-        for one in _named(_tree(archive.read(_PROTECTION)), "CipherReference")
+        for one in _named(read_xml(archive.read(_PROTECTION)), "CipherReference")
     )
 
 
-def _spine(package: etree._Element, folder: str) -> Iterator[str]:
+def _spine(package: Element, folder: str) -> Iterator[str]:
     """Names of the book's pages in reading order, each once."""
     hrefs = {
         one.get("id"): one.get("href") or ""
@@ -74,23 +72,14 @@ def _spine(package: etree._Element, folder: str) -> Iterator[str]:
     return iter(dict.fromkeys(paths))
 
 
-def _title(package: etree._Element) -> str | None:
+def _title(package: Element) -> str | None:
     found = next(_named(package, "title"), None)
     return None if found is None else found.text
 
 
-def _named(root: etree._Element, name: str) -> Iterator[etree._Element]:
+def _named(root: Element, name: str) -> Iterator[Element]:
     """Elements by their name, whatever their namespace."""
     return root.iterfind(f".//{{*}}{name}")
-
-
-def _tree(raw: bytes) -> etree._Element:
-    if any(mark in raw for mark in _ENTITIES):
-        raise ParseError("the EPUB declares entities")
-    try:
-        return etree.fromstring(raw, etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False))
-    except etree.XMLSyntaxError as error:
-        raise ParseError("the EPUB file is malformed") from error
 
 
 def _as_html(page: str) -> str:

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator
 from itertools import count
 
 import pptx
-from lxml import etree
 from pptx.exc import PythonPptxError
 from pptx.oxml.ns import qn
 from pptx.presentation import Presentation
@@ -18,6 +17,7 @@ from retrieval.ingest.blocks import BlockWriter, Parsed, ParseError, one_line
 from retrieval.ingest.formats import charts
 from retrieval.ingest.formats.archive import check_archive
 from retrieval.ingest.formats.drawings import Paragraph, paragraphs, rows, unwrap_alternatives
+from retrieval.ingest.formats.xmltree import read_xml
 
 _MALFORMED = (
     PythonPptxError,
@@ -126,14 +126,10 @@ def _write_text(out: BlockWriter, texts: list[Paragraph], *, is_list: bool) -> N
 def _diagram(frame: GraphicFrame) -> Iterator[Paragraph]:
     """The texts of a diagram, which stand in a part of their own."""
     for one in frame.element.iter(f"{_DIAGRAM}relIds"):
-        data = etree.fromstring(frame.part.related_part(one.get(_RELATION)).blob, _plain_parser())
+        data = read_xml(frame.part.related_part(one.get(_RELATION)).blob)
         for point in data.iter(f"{_DIAGRAM}pt"):
             if point.get("type", "node") == "node":
                 yield from paragraphs(point)
-
-
-def _plain_parser() -> etree.XMLParser:
-    return etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
 
 
 def _write_notes(out: BlockWriter, slide: Slide) -> None:

@@ -1,0 +1,14 @@
+"""What one part of an evaluation hands over to be recorded."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """`figures` by section and name, a row per case in `rows`; `held` is False where something must not be as it is."""
+
+    figures: Mapping[str, Mapping[str, Any]]
+    rows: Sequence[Mapping[str, Any]] = ()
+    held: bool = True

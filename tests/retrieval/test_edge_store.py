@@ -228,6 +228,14 @@ async def test_what_one_leg_leaks_gets_no_cosine_and_so_no_place(tmp_path: Path)
     assert [one.chunk for one in fuse(legs, Fusion("convex", 0.5, 0.5))] == [shown[0].id]
 
 
+async def test_a_deletion_that_leaves_something_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with opened(tmp_path / "idx") as store:
+        await store.upsert(chunks(3))
+        monkeypatch.setattr(store, "_update", lambda _: None)
+        with pytest.raises(StoreError, match="3 chunks are still there"):
+            await store.delete("acme", "doc")
+
+
 async def test_a_shard_with_other_vectors_is_not_opened(tmp_path: Path) -> None:
     async with opened(tmp_path / "idx") as store:
         await store.upsert(chunks(1))

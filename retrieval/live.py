@@ -191,14 +191,20 @@ class LiveIndex:
         """Bring documents whose writing was cut off to what the catalog says of them; their chunks are made anew."""
         held = await self.catalog.held(self.name)
         unsettled = sorted(key for key, one in held.items() if not one.described)
-        for tenant, document in unsettled:
+        return sum([await self._mend_one(*key) for key in unsettled])
+
+    async def _mend_one(self, tenant: str, document: str) -> bool:
+        """Whoever writes a document does so with nobody else writing: unsettled by then, its writer is dead."""
+        async with self.catalog.writing([tenant]), self._writing:
+            held = await self.catalog.holding(self.name, tenant, document)
+            if held is None or held.described:
+                return False
             known = await self.catalog.get(tenant, document)
-            async with self._writing:
-                await self.store.delete(tenant, document, keep=known.version if known else None)
-                await self.catalog.hold(self.name, {(tenant, document): BEGUN})
-            async for batch in self._batches(tenant, [(document, 0)]):
-                await self._follow(batch)
-        return len(unsettled)
+            await self.store.delete(tenant, document, keep=known.version if known else None)
+            await self.catalog.hold(self.name, {(tenant, document): BEGUN})
+        async for batch in self._batches(tenant, [(document, 0)]):
+            await self._follow(batch)
+        return True
 
     async def _batches(self, tenant: str, changed: Sequence[tuple[str, int]]) -> AsyncIterator["_Batch"]:
         """Gather changed documents, with the text of those that lack chunks, until there is enough to embed at once."""

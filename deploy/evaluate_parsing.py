@@ -35,7 +35,7 @@ class Reading:
         """In words, for a table."""
         if self.reason is not None:
             return f"refused: {self.reason}"
-        pages = f"{self.pages} pages, " if self.pages else ""
+        pages = f"{self.pages} page{'s' * (self.pages > 1)}, " if self.pages else ""
         return f"{pages}{self.characters} characters, {self.seconds:.3f} s"
 
 

@@ -13,7 +13,7 @@ from tests.retrieval.ingest.bombs import BOMBS, Originals
 from tests.retrieval.ingest.mutations import mutate
 
 MIB = 1 << 20
-LIMITS = ParseLimits(memory_bytes=512 * MIB, cpu_seconds=1, wall_seconds=5.0, output_bytes=16 * MIB)
+LIMITS = ParseLimits(memory_bytes=512 * MIB, cpu_seconds=1, wall_seconds=10.0, output_bytes=16 * MIB)
 MUTATIONS = 100
 FORMATS = ("md", "html", "txt", "csv", "ipynb", "docx", "pptx", "xlsx", "epub", "pdf")
 ESCAPES = {"it made the parser ask for what no parser gets: network, programs or other processes"}

@@ -4,7 +4,7 @@ Whatever fails before that changes nothing: the versions in force stay, and thos
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -16,9 +16,17 @@ from deploy.pins import Applied, Pins
 from gateway.lastgood import LastGood
 from gateway.release import Axis, IndexVersion, ModelVersion, Refusal, Release, Snapshot
 from gateway.versions import IndexVersions
-from retrieval.errors import CatalogError, IndexNotSealed, RecipeError, RetrievalError, StoreLocked
+from retrieval.errors import (
+    CatalogError,
+    IndexNotSealed,
+    PreflightFailed,
+    RecipeError,
+    RetrievalError,
+    StoreLocked,
+)
 from retrieval.index import IndexRecipe
 from retrieval.live import LiveIndex
+from retrieval.preflight import require_fit
 from serving.errors import EngineRefused, ManifestError, ServingError, WrongModel
 from serving.manifest import ModelManifest
 
@@ -77,6 +85,7 @@ class Flip:
             after = _snapshot(board.pins, before.generation + 1, indexes, models)
             async with self.quiet():
                 await self._follow(indexes, _to_follow(board.pins, before.pins))
+                await self._require_fit([index for name, index in indexes.items() if name not in before.indexes])
                 await asyncio.to_thread(self.last_good.write, Applied(after.generation, board.pins))
                 self.indexes.keep(indexes, board.pins.index)
                 release.current = after
@@ -116,6 +125,12 @@ class Flip:
         for name in names:
             with blaming("index", name):
                 await indexes[name].follow()
+
+    async def _require_fit(self, opened: Sequence[LiveIndex]) -> None:
+        """The pre-flight, before any user: what is opened at a start was in force before, or is all there is."""
+        for index in opened:
+            with blaming("index", index.name):
+                await require_fit(index)
 
 
 @contextmanager
@@ -164,6 +179,8 @@ def _told(axis: Axis, version: str, error: Exception) -> str:
             return f"{which} is open in another process: end that one first"
         case RecipeError():
             return f"{which} does not fit this release, or was built by another recipe: the log says more"
+        case PreflightFailed():
+            return f"{which} failed its pre-flight: `twinpin index verify {version}` says which check"
         case CatalogError():
             return f"{which} cannot be checked, because the document catalog does not answer"
         case ManifestError():

@@ -4,7 +4,8 @@ RetrievalError
  ├── StoreError               the chunk store cannot answer
  │    ├── StoreLocked         another process has this index open
  │    ├── IndexNotSealed      no seal: the build never finished
- │    └── IndexBehind         the index has not heard of a deletion or change of access yet
+ │    ├── IndexBehind         the index has not heard of a deletion or change of access yet
+ │    └── PreflightFailed     the index is not fit to take traffic
  ├── CatalogError             the catalog cannot answer, so nothing may be shown
  ├── RerankerUnavailable      the reranker gives no scores; finding goes on without it
  ├── RecipeError              a recipe, manifest or model on disk does not fit what was pinned
@@ -40,6 +41,10 @@ class IndexNotSealed(StoreError):
 
 class IndexBehind(StoreError):
     """The index has not heard of a deletion or change of access that it has to know before it takes traffic."""
+
+
+class PreflightFailed(StoreError):
+    """The index is not fit to take traffic; the text names the checks that say so."""
 
 
 class CatalogError(RetrievalError):

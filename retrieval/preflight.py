@@ -3,13 +3,14 @@
 It must be reachable, built as its recipe says, whole, as far as the catalog is, and show nobody what is not theirs.
 """
 
+import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from retrieval.acl import AccessFilter, Principal, access_filter
 from retrieval.catalog import Document
-from retrieval.errors import CatalogError, StoreError
+from retrieval.errors import CatalogError, PreflightFailed, StoreError
 from retrieval.live import LiveIndex
 from retrieval.sparse import Bm25Encoder
 from retrieval.store import HybridQuery, Narrowing
@@ -43,6 +44,12 @@ async def preflight(index: LiveIndex, seed: int = 0) -> list[Check]:
 def passed(checks: Iterable[Check]) -> bool:
     """Whether the version may take traffic."""
     return all(check.passed for check in checks)
+
+
+async def require_fit(index: LiveIndex) -> None:
+    """PreflightFailed unless every check passes."""
+    if failed := [f"{check.name}: {check.found}" for check in await preflight(index) if not check.passed]:
+        raise PreflightFailed(f"index {index.name!r} failed its pre-flight ({'; '.join(failed)})")
 
 
 async def _attempt(name: str, look: Callable[[], Awaitable[str]]) -> Check:
@@ -81,6 +88,7 @@ async def _access_probe(index: LiveIndex, documents: Sequence[Document]) -> Chec
     leaks, shown = 0, 0
     groups = _groups(documents)
     for document in documents:
+        await asyncio.sleep(0)  # an embedded engine leaves the event loop no turn by itself
         query = await _own_words(index, document)
         for who in _forbidden(document, groups):
             leaks += await _finds(index, query, access_filter(who), document)

@@ -21,6 +21,7 @@ from deploy.pins import Pin
 from gateway.app import Outside, create_app, open_parts
 from gateway.flip import VersionRefused
 from gateway.versions import IndexVersions, open_built
+from retrieval.acl import Access
 from retrieval.catalog import Catalog
 from retrieval.errors import StoreError, StoreLocked
 from retrieval.index import Chunker, IndexRecipe
@@ -248,7 +249,16 @@ def name_unserved(house: House) -> None:
     house.pin(Pin(STABLE.name), Pin(OTHER_WEIGHTS.name))
 
 
+def name_leaking(house: House) -> None:
+    """A version whose own access fields show salaries to all staff."""
+    build(house, OTHER)
+    wider = Access("acme", frozenset({"group:hr", "group:staff"}))
+    asyncio.run(house.stores[OTHER.name].describe("hr/salaries.md", wider, "hr", None))
+    name_unbuilt(house)
+
+
 REFUSED = [
+    (name_leaking, f"failed its pre-flight: `twinpin index verify {OTHER.name}`", OTHER.name),
     (break_text, "'releases.yaml' is not valid", None),
     (take_away, "there is no 'releases.yaml'", None),
     (name_unknown, "index.stable is 'idx-gone-01234567', which is not described", None),

@@ -105,7 +105,7 @@ class Mapper:
                 said |= {"allow": []} if part in _OF_ACCESS else {}
         if isinstance(older := said.get("supersedes"), str):
             said["supersedes"] = self.book.id(older)
-        return _over(self.book.rule(name), said, self.config.fields), flaw
+        return _over(self.book.rule(name), said), flaw
 
     def _content(self, row: Row, name: str, identity: str) -> tuple[str, Content]:
         fields = self.config.fields
@@ -133,10 +133,9 @@ def _require_whole(config: RowsConfig, file: str) -> None:
             raise SourceError(f"{file} gives {part} by a field and by a rule: write one of the two")
 
 
-def _over(rule: Rule, said: Mapping[str, object], fields: Fields) -> Rule:
-    """What the row says goes before the rules; denials of both count; access that is mapped is never the rules'."""
+def _over(rule: Rule, said: Mapping[str, object]) -> Rule:
+    """What the row says goes before the rules, and denials of both count."""
     stated = {part: value for part, value in said.items() if value is not None}
-    stated |= {part: None for part in ("tenant", "allow") if getattr(fields, part) and part not in stated}
     denied = stated.get("deny")
     if isinstance(denied, list):
         stated["deny"] = [*(rule.deny or []), *denied]

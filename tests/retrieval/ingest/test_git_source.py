@@ -37,6 +37,13 @@ class Checkout:
         command = ["git", "-C", str(self.root), "-c", "protocol.file.allow=always", *arguments]
         return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.strip()
 
+    def sign(self) -> None:
+        """Give the last commit a signature, which is none."""
+        head, _, message = self.git("cat-file", "commit", "HEAD").partition("\n\n")
+        path = self.root / ".git" / "signed"
+        path.write_text(f"{head}\ngpgsig -----BEGIN PGP SIGNATURE-----\n -----END PGP SIGNATURE-----\n\n{message}\n")
+        self.git("reset", "--quiet", "--hard", self.git("hash-object", "-t", "commit", "-w", str(path)))
+
     def commit(self, files: Mapping[str, str | bytes], at: str = "2026-01-01T12:00:00+00:00") -> str:
         for name, content in files.items():
             path = self.root / name
@@ -215,6 +222,8 @@ def test_nothing_that_a_repository_or_the_environment_names_is_run_or_read(
         "filter.evil.smudge", "filter.evil.clean", "gpg.program", "core.alternateRefsCommand", "core.editor",
     ):  # fmt: skip
         checkout.git("config", setting, str(program))
+    checkout.sign()
+    ran.unlink(missing_ok=True)
     checkout.git("config", "log.showSignature", "true")
     checkout.git("config", "core.hooksPath", str(tmp_path))
     other = tmp_path / "other"
@@ -227,8 +236,10 @@ def test_nothing_that_a_repository_or_the_environment_names_is_run_or_read(
     monkeypatch.setenv("GIT_CONFIG_VALUE_0", str(other))
     assert documents(GitSource(checkout.root))["a.md"].content.read() == b"one"
     assert not ran.exists()
-    checkout.git("status")
-    assert ran.exists(), "the control: such programs are run where nothing keeps git from it"
+    for control in ("status", "log"):
+        checkout.git(control)
+        assert ran.exists(), f"git {control} runs such a program where nothing keeps it from that"
+        ran.unlink()
 
 
 def test_a_clone_that_lacks_content_says_so_and_fetches_nothing(checkout: Checkout, tmp_path: Path) -> None:

@@ -85,6 +85,13 @@ def test_a_query_that_fails_in_the_middle_gives_nothing(postgres: Postgres) -> N
         source(postgres, query=query).documents()
 
 
+def test_a_message_of_the_server_shows_no_secret(postgres: Postgres) -> None:
+    said = {"url": postgres.url("${CRM}"), "kind": "sql", "origin": "crm", "query": "SELECT 1", "fields": FIELDS}
+    found = SqlSource(msgspec.convert(said, SqlConfig), "crm.yaml", Secrets({"CRM": "s3cret/1"}))
+    with pytest.raises(SourceError, match=r'database "\*\*\*" does not exist'):
+        found.documents()
+
+
 def test_what_does_not_answer_is_told_of(postgres: Postgres) -> None:
     with pytest.raises(SourceError, match=r'the query of crm\.yaml failed: .*"none"'):
         source(postgres, url=postgres.url("none")).documents()

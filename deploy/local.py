@@ -125,6 +125,7 @@ class Stack:
             "TWINPIN_DATA": str(own.data),
             "TWINPIN_RELEASES": str(own.releases),
             "TWINPIN_PORT": str(own.port),
+            "TWINPIN_URL": "",  # the documents of this stack, not of a gateway elsewhere
             "TWINPIN_ENGINE_URL": f"http://127.0.0.1:{own.engine_port}",
         }
 

@@ -12,7 +12,9 @@ from retrieval.layout import Layout
 class Settings(BaseSettings, Layout):
     """Every field is read from `TWINPIN_<NAME>`; the gateway reads the same names where it needs them."""
 
-    model_config = SettingsConfigDict(env_prefix="TWINPIN_", extra="ignore", use_attribute_docstrings=True)
+    model_config = SettingsConfigDict(
+        env_prefix="TWINPIN_", env_ignore_empty=True, extra="ignore", use_attribute_docstrings=True
+    )
 
     url: str = "http://127.0.0.1:8080"
     """The gateway that commands talk to; by default the one here, at whatever port is set."""

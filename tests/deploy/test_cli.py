@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from deploy.keys import read_keys
+from deploy.settings import Settings
 from retrieval.edge_store import EdgeStore
 from tests.deploy.commandline import RECIPE, ROOT, Cli, refused
 
@@ -114,6 +115,14 @@ def test_keys_are_created_listed_and_revoked(cli: Cli, tmp_path: Path) -> None:
 def test_a_scope_that_does_not_exist_is_refused(cli: Cli) -> None:
     said = cli("keys", "create", "--tenant", "a", "--subject", "b", "--scope", "everything")
     assert "unknown scope 'everything'" in refused(said)
+
+
+def test_a_gateway_is_elsewhere_only_where_one_is_named(cli: Cli, environment: pytest.MonkeyPatch) -> None:
+    assert not Settings().elsewhere
+    environment.setenv("TWINPIN_URL", "")
+    assert (Settings().elsewhere, Settings(port=8081).url) == (False, "http://127.0.0.1:8081")
+    environment.setenv("TWINPIN_URL", "http://127.0.0.1:8080")
+    assert Settings().elsewhere
 
 
 def test_asking_needs_a_key(cli: Cli) -> None:

@@ -79,7 +79,7 @@ def _title(package: Element) -> str | None:
 
 def _named(root: Element, name: str) -> Iterator[Element]:
     """Elements by their name, whatever their namespace."""
-    return root.iterfind(f".//{{*}}{name}")
+    yield from root.iterfind(f".//{{*}}{name}")
 
 
 def _as_html(page: str) -> str:

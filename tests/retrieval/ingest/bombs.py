@@ -376,7 +376,7 @@ def shared_string(originals: Originals, _: int) -> bytes:
 def many_sheets(originals: Originals, _: int) -> bytes:
     with zipfile.ZipFile(io.BytesIO(originals["xlsx"])) as archive:
         part = archive.read("xl/workbook.xml").decode()
-    before, _, rest = part.partition("<sheets>")
+    before, _sheets, rest = part.partition("<sheets>")
     sheets = "".join(f'<sheet name="s{n}" sheetId="{n + 9}" r:id="rId1"/>' for n in range(20_000))
     return packed(originals["xlsx"], {"xl/workbook.xml": f"{before}<sheets>{sheets}{rest}"})
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import TypeAlias
 
 import msgspec
@@ -16,8 +15,6 @@ from retrieval.ingest.sources.git import GitConfig, GitSource
 from retrieval.ingest.sources.query import SqlConfig, SqlSource
 from retrieval.ingest.sources.secrets import Secrets
 
-_NO_SECRETS: Mapping[str, str] = MappingProxyType({})
-
 
 class FolderConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="folder", tag_field="kind"):
     """`path` is relative to the file that names it."""
@@ -28,7 +25,7 @@ class FolderConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=
 Config: TypeAlias = FolderConfig | GitConfig | SqlConfig | ApiConfig
 
 
-def load_source(path: Path, secrets: Mapping[str, str] = _NO_SECRETS) -> Source:
+def load_source(path: Path, secrets: Mapping[str, str]) -> Source:
     """A folder as it stands, or a YAML file by its `kind`; `secrets` are what `${NAME}` in it may mean. SourceError."""
     if path.is_dir():
         return FolderSource(path)

@@ -10,7 +10,6 @@ from deploy.settings import Settings
 from retrieval.catalog import Catalog
 from retrieval.documents import Documents
 from retrieval.erasure import Eraser
-from retrieval.errors import IndexNotSealed
 from retrieval.ingest.sandbox import ParserPool
 from retrieval.live import LiveIndex
 from retrieval.opening import Place, open_live
@@ -83,10 +82,9 @@ async def _open_others(
 ) -> list[LiveIndex]:
     opened = []
     for name in board.pins.index.named[1:]:
-        try:
-            index = await open_live(board.recipes[name], place_of(settings), catalog, parser=parser)
-        except IndexNotSealed:
+        if await catalog.manifest(name) is None:
             continue
+        index = await open_live(board.recipes[name], place_of(settings), catalog, parser=parser)
         stack.push_async_callback(index.close)
         opened.append(index)
     return opened

@@ -32,6 +32,7 @@ THROUGH: Mapping[str, set[str]] = {
     "grpc": {"retrieval/qdrant_server.py"},
     "httpx2": {"deploy/client.py", "retrieval/ingest/sources/api.py", "retrieval/ingest/sources/transport.py"},
     "ir_measures": {"deploy/scoring.py"},
+    "joserfc": {"retrieval/receipt.py"},
     "jsonschema_rs": {"serving/output.py"},
     "liteparse": {
         "retrieval/ingest/formats/pdf.py",
@@ -61,6 +62,7 @@ THROUGH: Mapping[str, set[str]] = {
         "retrieval/ingest/sources/query.py",
         "retrieval/ingestions.py",
         "retrieval/ledger.py",
+        "retrieval/mentions.py",
         "retrieval/migrations/",
         "retrieval/recording.py",
         "retrieval/tables.py",

@@ -2,6 +2,7 @@
 
 import base64
 import re
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -236,3 +237,20 @@ def test_a_readers_list_and_document_hold_only_what_is_theirs(house: House) -> N
         assert not {"access", "supersedes", "origin", "given", "sequence", "epoch", "name"} & told.keys()
     assert REFUND in shown["text"]
     assert "access" in send(house, "GET", path("policies/refunds.md"), "full").json()
+
+
+def test_a_reader_sees_one_version_or_the_other_and_never_both(house: House) -> None:
+    """Five parts each; somebody searches all the while."""
+    versions = ["\n\n".join(f"# Part {n}\n\n{words} Part {n} of it." for n in range(5)) for words in (BADGE, LANYARD)]
+    put(house, ID, versions[0])
+    with ThreadPoolExecutor(1) as writer:
+        edits = writer.submit(lambda: [put(house, ID, versions[turn % 2]).status_code for turn in range(1, 25)])
+        seen = set()
+        while not edits.done():
+            passages = house.search("visitors collect badge lanyard part", limit=50).json()["passages"]
+            mine = [one for one in passages if one["document"] == ID]
+            assert len({one["version"] for one in mine}) <= 1
+            assert {BADGE in one["text"] for one in mine} in ({True}, {False}, set())
+            seen |= {one["version"] for one in mine}
+    assert set(edits.result()) == {200}
+    assert len(seen) == 2

@@ -23,14 +23,22 @@ def authority(dialect: str) -> sa.Select[Any]:
     """For every ref the pieces of its words, if its document is at that version, not superseded and not expired.
 
     A ref of which nothing may be shown has a row without a piece, and every row tells how far the index is and has to
-    be. Outer joins all the way keep a planner without statistics from beginning with the texts. The refs are one JSON
-    parameter, so that it is one statement to compile and plan however many there are.
+    be. The refs are one JSON parameter, so that it is one statement to compile and plan however many there are. Both
+    databases search the same indexes for each ref, whatever their planners think of tables that they know nothing of.
     """
     mark, refs = _mark().subquery("mark"), _refs(dialect)
-    joined = mark.outerjoin(refs, sa.true()).outerjoin(documents, _current(refs)).outerjoin(pieces, _words(refs))
-    described = [documents.c[name] for name in ("title", "source", "category", "updated", "allow", "deny")]
-    piece = [pieces.c.n.label("piece"), pieces.c.text, pieces.c.places]
-    return sa.select(mark, refs.c.n, *piece, *described).select_from(joined)
+    document, piece = _per_ref(refs) if dialect == "postgresql" else (documents, pieces)
+    on = (sa.true(), sa.true()) if dialect == "postgresql" else (_current(refs), _words(refs, documents))
+    joined = mark.outerjoin(refs, sa.true()).outerjoin(document, on[0]).outerjoin(piece, on[1])
+    told = [document.c[name] for name in ("title", "source", "category", "updated", "allow", "deny")]
+    return sa.select(mark, refs.c.n, piece.c.n.label("piece"), piece.c.text, piece.c.places, *told).select_from(joined)
+
+
+def _per_ref(refs: sa.FromClause) -> tuple[sa.FromClause, sa.FromClause]:
+    """PostgreSQL's planner turns joins round and hashes whole tables, but runs a lateral query with an offset as is."""
+    here = sa.literal_column("0", sa.Integer)
+    document = sa.select(documents).where(_current(refs)).offset(here).lateral("document")
+    return document, sa.select(pieces).where(_words(refs, document)).offset(here).lateral("piece")
 
 
 def wanted(refs: Sequence[ChunkRef], tenant: str, parser: str, index: str, today: date) -> dict[str, Any]:
@@ -41,22 +49,25 @@ def wanted(refs: Sequence[ChunkRef], tenant: str, parser: str, index: str, today
     return {"refs": asked, "tenant": tenant, "parser": parser, "index": index, "today": today}
 
 
-def passages(
-    refs: Sequence[ChunkRef], rows: Sequence[sa.Row[Any]], access: AccessFilter, index: str
-) -> Iterator[Passage]:
+def passages(refs: Sequence[ChunkRef], rows: Sequence[Any], access: AccessFilter, index: str) -> Iterator[Passage]:
     """What the rows permit, in the order asked for; IndexBehind when the index may not answer at all."""
-    if rows[0].applied < rows[0].required:
+    required, applied = rows[0][:2]
+    if applied < required:
         raise IndexBehind(
-            f"index version {index!r} has applied the tenant's changes up to {rows[0].applied} and must have applied "
-            f"{rows[0].required}: it answers when it has caught up"
+            f"index version {index!r} has applied the tenant's changes up to {applied} and must have applied "
+            f"{required}: it answers when it has caught up"
         )
-    held: dict[int, list[sa.Row[Any]]] = {}
-    for row in rows:
-        if row.piece is not None:
-            held.setdefault(row.n, []).append(row)
-    for n, found in sorted(held.items()):
-        if access.permits(access_of(access.tenant, found[0])):
-            yield _passage(refs[n], found)
+    held: dict[int, list[Piece]] = {}
+    described: dict[int, list[Any]] = {}
+    for _, _, n, piece, text, places, *told, allow, deny in rows:
+        if piece is not None and access.permits(_access(access.tenant, allow, deny)):
+            held.setdefault(n, []).append(Piece(piece, text, places))
+            described[n] = told
+    for n in sorted(held):
+        ref, found = refs[n], sorted(held[n])
+        title, source, category, updated = described[n]
+        read = words(found, ref.start, ref.end), places_of(found, ref.start, ref.end)
+        yield Passage(ref, title, source, category, _day(updated), *read)
 
 
 def access_of(tenant: str, row: sa.Row[Any]) -> Access:
@@ -75,17 +86,12 @@ def _access(tenant: str, allow: str, deny: str) -> Access:
     return Access(tenant, _grants.decode(allow), _grants.decode(deny))
 
 
+def _day(stored: date | str | None) -> date | None:
+    return date.fromisoformat(stored) if isinstance(stored, str) else stored
+
+
 def _listed(grants: frozenset[str]) -> str:
     return msgspec.json.encode(sorted(grants)).decode()
-
-
-def _passage(ref: ChunkRef, found: list[sa.Row[Any]]) -> Passage:
-    if len(found) > 1:
-        found.sort(key=lambda row: row.piece)
-    read = [Piece(row.piece, row.text, row.places) for row in found]
-    text, places = words(read, ref.start, ref.end), places_of(read, ref.start, ref.end)
-    first = found[0]
-    return Passage(ref, first.title, first.source, first.category, first.updated, text, places)
 
 
 def _refs(dialect: str) -> sa.FromClause:
@@ -129,11 +135,11 @@ def _current(refs: sa.FromClause) -> sa.ColumnElement[bool]:
     )
 
 
-def _words(refs: sa.FromClause) -> sa.ColumnElement[bool]:
+def _words(refs: sa.FromClause, document: sa.FromClause) -> sa.ColumnElement[bool]:
     return sa.and_(
-        pieces.c.tenant == documents.c.tenant,
-        pieces.c.document == documents.c.id,
-        pieces.c.version == documents.c.version,
+        pieces.c.tenant == document.c.tenant,
+        pieces.c.document == document.c.id,
+        pieces.c.version == document.c.version,
         pieces.c.parser == sa.bindparam("parser"),
         pieces.c.n.between(refs.c.first, refs.c.last),
     )

@@ -40,6 +40,7 @@ from retrieval.tables import (
     changes,
     contents,
     documents,
+    marks,
     originals,
     pieces,
     sequences,
@@ -47,7 +48,9 @@ from retrieval.tables import (
     versions,
 )
 
-_READ = (documents, versions, originals, contents, pieces, changes, sequences)
+_THERE: sa.Select[*tuple[Any, ...]] = sa.select(
+    *(sa.exists(sa.select(table.c.tenant)) for table in (documents, contents, pieces, sequences, marks))
+)
 
 __all__ = [
     "BEGUN",
@@ -94,8 +97,7 @@ class Catalog(Ledger):
 
     async def check(self) -> None:
         """Raise unless the tables that decide and speak for documents can be read."""
-        there = (sa.exists(sa.select(table.c.tenant)) for table in _READ)
-        await self.database.consult(sa.select(*there), {})
+        await self.database.consult(_THERE, {})
 
     async def get(self, tenant: str, document: str) -> Document | None:
         """One document, whoever may see it: for ingestion and operators, never for a caller."""

@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, null
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
-from urllib.parse import quote
 from weakref import WeakValueDictionary
 
 import asyncpg
@@ -19,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from retrieval import migrations
 from retrieval.errors import CatalogError
+from retrieval.reader import Reader
 from retrieval.tables import contents, documents, ingestion_items, originals, pieces, versions
 
 Insert: TypeAlias = sqlite.Insert | postgresql.Insert
@@ -32,10 +32,10 @@ _KEEPALIVE = {"tcp_keepalives_idle": "30", "tcp_keepalives_interval": "10", "tcp
 
 @dataclass(frozen=True, slots=True)
 class Engines:
-    """`main` for all; on SQLite `reader`, read-only and in this thread; on PostgreSQL `patient`, which may wait."""
+    """`main` for all; on SQLite `reader`, which is quick; on PostgreSQL `patient`, which may wait."""
 
     main: AsyncEngine
-    reader: sa.Engine | None = None
+    reader: Reader | None = None
     patient: AsyncEngine | None = None
 
 
@@ -80,18 +80,14 @@ class Database:
                 async with connection.begin():
                     yield connection
 
-    async def consult(self, statement: sa.Executable, values: Mapping[str, Any]) -> Sequence[sa.Row[Any]]:
-        """One reading statement, with as little around it as there can be.
-
-        On SQLite it runs in this thread on a read-only connection: the way through the driver's own thread takes longer
-        than the statement, and in WAL mode a reader waits for no writer.
-        """
+    async def consult(self, statement: sa.Select[*tuple[Any, ...]], values: Mapping[str, Any]) -> Sequence[Any]:
+        """One reading statement with as little around it as there can be; on SQLite days come as they are stored."""
         with mapped():
-            if self._engines.reader is None:
-                async with self._engines.main.connect() as connection:
-                    return (await connection.execute(statement, values)).all()
-            with self._engines.reader.connect() as reading:
-                return reading.execute(statement, values).all()
+            if self._engines.reader is not None:
+                return self._engines.reader.rows(statement, values)
+            async with self._engines.main.connect() as connection:
+                rows: Sequence[Any] = (await connection.execute(statement, values)).all()
+            return rows
 
     @asynccontextmanager
     async def locked(self, names: Iterable[str]) -> AsyncIterator[None]:
@@ -134,7 +130,7 @@ class Database:
 
     async def _close(self) -> None:
         if self._engines.reader is not None:
-            self._engines.reader.dispose()
+            self._engines.reader.close()
         for engine in (self._engines.main, self._engines.patient):
             if engine is not None:
                 await engine.dispose()
@@ -195,8 +191,7 @@ def _sqlite(cls: type[Database], url: sa.URL) -> Database:
     main = create_async_engine(url)
     sa.event.listen(main.sync_engine, "connect", _configure)
     sa.event.listen(main.sync_engine, "begin", _begin)
-    reader = sa.create_engine("sqlite://", creator=lambda: _read_only(place), poolclass=sa.pool.QueuePool)
-    return cls(Engines(main, reader), place)
+    return cls(Engines(main, Reader(place)), place)
 
 
 def _configure(connection: Any, _record: object) -> None:
@@ -210,11 +205,6 @@ def _begin(connection: sa.Connection) -> None:
     """The driver would begin only before the first change: too late to have read what it depends on."""
     if begins := connection.get_execution_options().get(_BEGINS, "BEGIN"):
         connection.exec_driver_sql(begins)
-
-
-def _read_only(place: Path) -> sqlite3.Connection:
-    uri = f"file:{quote(str(place))}?mode=ro"
-    return sqlite3.connect(uri, uri=True, timeout=1.0, isolation_level=None, check_same_thread=False)
 
 
 def _postgresql(cls: type[Database], url: sa.URL) -> Database:

@@ -2,9 +2,8 @@
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from operator import itemgetter
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 
@@ -17,8 +16,7 @@ _places = msgspec.json.Decoder(list[Where])
 _start = itemgetter(0)
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """The `n`-th stretch of a text; `places` says where its words stand, as JSON."""
 
     n: int

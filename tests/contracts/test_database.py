@@ -1,11 +1,10 @@
 """How the catalog's database is opened, shared, locked and scrubbed, on SQLite and on PostgreSQL."""
 
 import asyncio
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -16,15 +15,14 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy.dialects import sqlite
 
 from retrieval import migrations
 from retrieval.authority import authority
 from retrieval.catalog import Catalog, TenantMark
 from retrieval.database import Database
 from retrieval.errors import CatalogError
-from retrieval.tables import tables
-from tests.contracts.documents import HR, STAFF, entry, page, read, ref
+from retrieval.tables import documents, pieces, tables
+from tests.contracts.documents import HR, STAFF, TODAY, entry, page, read, ref
 from tests.postgres import Postgres
 
 WAIT = 30  # seconds for what happens at once on a machine that is not busy
@@ -302,19 +300,37 @@ async def test_a_catalog_that_lost_a_table_is_not_ready(where: Path | str) -> No
                 await asked
 
 
-def test_the_authority_reads_through_indexes(tmp_path: Path) -> None:
-    """SQLite has no statistics to go by: the order of the joins has to come from the statement."""
-    asyncio.run(_make(tmp_path / "catalog.db"))
-    compiled = authority("sqlite").compile(dialect=sqlite.dialect(paramstyle="named"))
-    values = {name: value or "[]" for name, value in compiled.params.items()}
-    with closing(sqlite3.connect(tmp_path / "catalog.db")) as connection:
-        steps = [str(row[3]) for row in connection.execute(f"EXPLAIN QUERY PLAN {compiled}", values)]
-    searched = [step.split()[1] for step in steps if step.startswith("SEARCH")]
-    assert searched == ["sequences", "marks", "documents", "newer", "pieces"]
+async def plan(where: Path | str, explain: str) -> list[str]:
+    """How a database that has 2,000 documents, and was told nothing of them, goes about the authority's statement."""
+    values = {"refs": "[]", "tenant": "acme", "parser": "blocks-1", "index": "idx", "today": TODAY}
+    async with Catalog.open(where) as catalog, catalog.database.begin() as connection:
+        statement = authority(catalog.database.dialect).params(values)
+        compiled = statement.compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True})
+        rows = [{**_row(documents), "tenant": "acme", "id": str(n)} for n in range(2000)]
+        await connection.execute(sa.insert(documents), rows)
+        pieces_of = [{**_row(pieces), "tenant": "acme", "document": str(n % 500), "n": n // 500} for n in range(2000)]
+        await connection.execute(sa.insert(pieces), pieces_of)
+        return [str(row[-1]) for row in await connection.exec_driver_sql(f"{explain} {compiled}")]
+
+
+def _row(table: sa.Table) -> dict[str, object]:
+    blank = {int: 1, str: "", bytes: b""}
+    return {column.name: blank.get(column.type.python_type) for column in table.c}
+
+
+async def test_the_authority_reads_through_indexes_on_sqlite(tmp_path: Path) -> None:
+    steps = await plan(tmp_path / "catalog.db", "EXPLAIN QUERY PLAN")
     assert {step.split()[1] for step in steps if step.startswith("SCAN")} == {"CONSTANT", "each", "mark", "refs"}
-    assert any("tenant=? AND document=? AND version=? AND parser=? AND n>? AND n<?" in step for step in steps)
+    keys = {step.split()[1]: step.partition("(")[2].partition(")")[0] for step in steps if step.startswith("SEARCH")}
+    assert list(keys) == ["sequences", "marks", "documents", "newer", "pieces"]
+    assert keys["newer"] == "tenant=? AND supersedes=?"
+    assert keys["pieces"] == "tenant=? AND document=? AND version=? AND parser=? AND n>? AND n<?"
 
 
-async def _make(where: Path) -> None:
-    async with Catalog.open(where):
-        pass
+async def test_the_authority_reads_through_indexes_on_postgres(postgres: Postgres) -> None:
+    steps = await plan(postgres.create("catalog"), "EXPLAIN (COSTS OFF)")
+    told = "\n".join(steps)
+    assert "Index Scan using documents_supersedes on documents newer" in told
+    assert "Index Scan using pieces_pkey on pieces" in told
+    assert "(n >= refs.first) AND (n <= refs.last)" in told
+    assert "Seq Scan on documents" not in told

@@ -58,6 +58,8 @@ class Flip:
         generation = 1 if last is None else last.generation + (last.pins != board.pins)
         async with AsyncExitStack() as stack:
             indexes = await self._open_indexes(board, stack)
+            known = last.pins.index.named if last is not None else tuple(indexes)
+            await self._require_fit([index for name, index in indexes.items() if name not in known])
             models = {name: await self._model(manifest) for name, manifest in board.manifests.items()}
             release = Release(_snapshot(board.pins, generation, indexes, models))
             self.last_good.write(Applied(generation, board.pins))
@@ -127,7 +129,7 @@ class Flip:
                 await indexes[name].follow()
 
     async def _require_fit(self, opened: Sequence[LiveIndex]) -> None:
-        """The pre-flight, before any user: what is opened at a start was in force before, or is all there is."""
+        """The pre-flight, before any user: for all that was not in force here before, but at a first start."""
         for index in opened:
             with blaming("index", index.name):
                 await require_fit(index)

@@ -48,10 +48,6 @@ from retrieval.tables import (
     versions,
 )
 
-_THERE: sa.Select[*tuple[Any, ...]] = sa.select(
-    *(sa.exists(sa.select(table.c.tenant)) for table in (documents, contents, pieces, sequences, marks))
-)
-
 __all__ = [
     "BEGUN",
     "Catalog",
@@ -67,6 +63,10 @@ __all__ = [
     "Tombstone",
     "Version",
 ]
+
+_THERE: sa.Select[*tuple[Any, ...]] = sa.select(
+    *(sa.exists(sa.select(table.c.tenant)) for table in (documents, contents, pieces, sequences, marks))
+)
 
 
 class Catalog(Ledger):

@@ -138,7 +138,7 @@ class Finder:
 
     async def _check(self, order: Sequence[Candidate], access: AccessFilter, wanted: int) -> "_Gathered":
         gathered = _Gathered(self._today(), Groups(self._recipe.collapse))
-        for start in range(0, len(order), wanted):
+        for start in range(0, max(1, len(order)), wanted):
             for found in await self._confirm(order[start : start + wanted], access, gathered):
                 gathered.permitted += 1
                 gathered.groups.add(found)

@@ -58,7 +58,7 @@ class Flip:
         generation = 1 if last is None else last.generation + (last.pins != board.pins)
         async with AsyncExitStack() as stack:
             indexes = await self._open_indexes(board, stack)
-            known = last.pins.index.named if last is not None else tuple(indexes)
+            known = last.pins.index.named if last is not None else ()
             await self._require_fit([index for name, index in indexes.items() if name not in known])
             models = {name: await self._model(manifest) for name, manifest in board.manifests.items()}
             release = Release(_snapshot(board.pins, generation, indexes, models))
@@ -129,7 +129,7 @@ class Flip:
                 await indexes[name].follow()
 
     async def _require_fit(self, opened: Sequence[LiveIndex]) -> None:
-        """The pre-flight, before any user: for all that was not in force here before, but at a first start."""
+        """The pre-flight, before any user, for all that was not in force here before."""
         for index in opened:
             with blaming("index", index.name):
                 await require_fit(index)

@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench evaluate environments locks clean
+.PHONY: help run test duel crash check bench evaluate environments locks clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -27,6 +27,12 @@ test: ## Run all tests, on a real vLLM and PostgreSQL too (ARGS= for pytest)
 	@$(MAKE) --no-print-directory environments
 	@$(MAKE) --no-print-directory .venv/.dev.stamp
 	@.venv/bin/python -m pytest $(ARGS)
+
+duel: .venv/.dev.stamp ## Hold finding to its oracle for an hour: 1,000,000 queries, 2,000 runs of the state machine
+	.venv/bin/python -m pytest --duel 1000000 --machine 2000 tests/retrieval/test_duel.py tests/proofs/test_machine.py $(ARGS)
+
+crash: .venv/.dev.stamp ## Kill a writing process 1,000 times, and look at what it left
+	.venv/bin/python -m pytest --crash 1000 tests/proofs/test_crash.py $(ARGS)
 
 check: .venv/.dev.stamp ## Check style, types, import contracts and house rules
 	.venv/bin/ruff check .

@@ -3,6 +3,7 @@
 Behind most of these stands another one that would hold too; `test_mutants` takes each away and sees these tests fail.
 """
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -327,6 +328,16 @@ async def test_a_version_that_missed_a_change_does_not_pass_for_one_that_has_it(
             await ask(candidate, WHO, "refunds")
 
 
+async def test_a_version_that_is_behind_does_not_say_that_there_is_nothing(tmp_path: Path) -> None:
+    async with two_versions(tmp_path) as (world, candidate):
+        world.board.candidate = None
+        await world.documents.grant(*KEY, access(KEY, HR))
+        await candidate.store.delete(*KEY)
+        world.board.candidate = candidate
+        with pytest.raises(IndexBehind):
+            await ask(candidate, Who("acme", "hanneke", frozenset({"hr"})), "refunds")
+
+
 async def test_an_update_drops_the_chunks_of_before(tmp_path: Path) -> None:
     async with a_world(tmp_path) as world:
         await world.documents.put([new_document(KEY, Paper("Refunds take five days."), STAFF)])
@@ -363,12 +374,23 @@ async def test_what_is_handed_in_before_a_deletion_does_not_undo_it(tmp_path: Pa
         assert await world.catalog.get(*KEY) is None
 
 
-async def test_another_source_changes_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["Now mine.", "Refunds take ten days."])
+async def test_another_source_changes_nothing(tmp_path: Path, text: str) -> None:
+    """Neither content nor, where that is the same, access."""
     async with a_world(tmp_path) as world:
-        foreign = replace(new_document(KEY, Paper("Now mine."), HR), origin="elsewhere")
+        foreign = replace(new_document(KEY, Paper(text), HR), origin="elsewhere")
         (outcome,) = await world.documents.put([foreign])
         assert (outcome.status, outcome.code) == ("refused", "origin_conflict")
         assert len(await read(world)) == 1
+
+
+async def test_two_sources_at_once_are_one_too_many(tmp_path: Path) -> None:
+    """Neither finds a document of the other's when it begins."""
+    async with a_world(tmp_path) as world:
+        new = [new_document(("acme", "new.md"), Paper(text), STAFF) for text in ("One.", "Another one.")]
+        puts = (world.documents.put([replace(one, origin=origin)]) for one, origin in zip(new, "ab", strict=True))
+        outcomes = [one for (one,) in await asyncio.gather(*puts)]
+        assert sorted(one.status for one in outcomes) == ["added", "refused"]
 
 
 @pytest.mark.parametrize(

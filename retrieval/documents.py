@@ -7,6 +7,7 @@ before the change is acknowledged. A writer that dies anywhere leaves the old st
 
 import asyncio
 import hashlib
+import unicodedata
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -29,7 +30,7 @@ from retrieval.errors import (
 from retrieval.ingest.blocks import PARSER, Parsed, ParseError
 from retrieval.ingest.prepared import Parser
 from retrieval.live import Key
-from retrieval.newdocument import NewDocument, given_digest, require_valid
+from retrieval.newdocument import NewDocument, given_digest, is_plain, require_valid
 from retrieval.outcome import Deleted, Outcome, Status, refused
 from retrieval.publishing import Draft, Indexes, Publisher, conflict, narrowed
 
@@ -239,9 +240,9 @@ def _document(new: NewDocument, version: str, parsed: Parsed) -> Document:
     return Document(
         id=new.id,
         version=version,
-        title=new.title or parsed.title or PurePath(new.id).stem or new.id,
+        title=new.title or _kept(parsed.title) or PurePath(new.id).stem or new.id,
         source=new.source or quote(new.id, safe="/"),
-        category=new.category or own.get("category"),
+        category=new.category or _kept(own.get("category")),
         updated=new.updated or _day(own.get("updated")),
         supersedes=new.supersedes,
         access=new.access,
@@ -250,6 +251,12 @@ def _document(new: NewDocument, version: str, parsed: Parsed) -> Document:
         name=new.name,
         given=given_digest(new),
     )
+
+
+def _kept(text: str | None) -> str | None:
+    """What a document says of itself in one composed line, unless a database or a reader could stumble over that."""
+    line = unicodedata.normalize("NFC", " ".join((text or "").split()))
+    return line if is_plain(line) else None
 
 
 def _day(text: str | None) -> date | None:

@@ -11,7 +11,7 @@ import msgspec
 from retrieval.acl import Access, invalid_grants
 from retrieval.errors import AccessMissing, DocumentRefused, SupersedesItself
 
-LONGEST_ID = 1024
+LONGEST_ID = 1024  # bytes: databases index no longer keys
 _LONGEST_FIELD = 2000
 
 
@@ -45,8 +45,9 @@ def require_valid(new: NewDocument) -> None:
     """DocumentRefused, AccessMissing or SupersedesItself, each naming the field and what to do."""
     _require_id(new.id, "id")
     _require_plain(new.access.tenant, "tenant")
+    _require_plain(new.origin, "origin")
     _require_access(new)
-    for field in ("title", "category", "name", "origin"):
+    for field in ("title", "category", "name"):
         value = getattr(new, field)
         if value is not None:
             _require_plain(value, field)
@@ -67,16 +68,16 @@ def require_openable(source: str | None) -> None:
         raise DocumentRefused(f"source: {source!r} is no URL") from error
     is_web = address.scheme in ("http", "https") and bool(address.hostname)
     is_path = not address.scheme and not source.startswith("//")
-    if not _is_plain(source) or not (is_web or is_path):
+    if not is_plain(source) or not (is_web or is_path):
         raise DocumentRefused(f"source: {source!r} has to begin with https:// or http://, or be a path")
 
 
 def _require_id(text: str, field: str) -> None:
     _require_plain(text, field)
-    if len(text) > LONGEST_ID or any(part.strip() in ("", ".", "..") for part in text.split("/")):
+    if len(text.encode()) > LONGEST_ID or any(part.strip() in ("", ".", "..") for part in text.split("/")):
         raise DocumentRefused(
             f"{field}: {text[:80]!r} is no document id: write it like a path, 'policies/refunds.md', "
-            f"of at most {LONGEST_ID} characters"
+            f"of at most {LONGEST_ID} bytes"
         )
 
 
@@ -91,12 +92,14 @@ def _require_access(new: NewDocument) -> None:
 
 
 def _require_plain(text: str, field: str) -> None:
-    if not text or len(text) > _LONGEST_FIELD or not _is_plain(text):
+    if not is_plain(text):
         raise DocumentRefused(
             f"{field}: {text[:80]!r} is empty, too long or not plain text: write printable, composed characters (NFC) "
             "without white space around them"
         )
 
 
-def _is_plain(text: str) -> bool:
-    return text == text.strip() and text.isprintable() and unicodedata.is_normalized("NFC", text)
+def is_plain(text: str) -> bool:
+    """Whether a name can be kept, compared and shown: neither empty nor too long, and nothing in it is unseen."""
+    fits = 0 < len(text.encode()) <= _LONGEST_FIELD
+    return fits and text == text.strip() and text.isprintable() and unicodedata.is_normalized("NFC", text)

@@ -116,10 +116,9 @@ async def delete(request: Request) -> Response:
     tenant = tenant_for(principal, query.tenant)
     if query.erase:
         return _json(await library.eraser.erase(tenant, document))
-    known = await resolve(library.catalog, principal, tenant, document)
-    deleted = await library.documents.delete(tenant, known.id)
+    deleted = await library.documents.delete(tenant, document)
     counted = {"sequence": deleted.sequence, "chunks": deleted.chunks, "restored": deleted.restored}
-    return _json({"object": "document.deleted", "id": known.id, **counted})
+    return _json({"object": "document.deleted", "id": document, **counted})
 
 
 @router.patch(f"{_ONE}{ACCESS}")

@@ -58,20 +58,19 @@ class Trial:
         asyncio.run(self.reopen(pending, after))
 
     def until_killed(self) -> list[Change | Done]:
-        """What a writer said before it was killed, at times while it still starts."""
+        """What a writer said before it was killed: somewhere in what it does next, at times while it still starts."""
         heard, told = FORK.Pipe(duplex=False)
         arguments = (self.folder, self.pins, self.oracle, self.rng.getrandbits(32), told)
         process = FORK.Process(target=writer.write, args=arguments)
         process.start()
         told.close()
-        if self.rng.random() < 0.85:
-            heard.poll(20)
-        time.sleep(self.rng.uniform(0, 0.3))
+        said: list[Change | Done] = [heard.recv() for _ in range(self.rng.choice([0, *range(20)]))]
+        time.sleep(self.rng.uniform(0, 0.05 if said else 0.2))
         assert process.is_alive(), "the writer goes on until it is killed"
         assert process.pid is not None
         os.kill(process.pid, signal.SIGKILL)
         process.join()
-        return list(said(heard))
+        return [*said, *rest(heard)]
 
     def pursue(self, said: Sequence[Change | Done]) -> Change | None:
         """Note what was acknowledged; the change that was not."""
@@ -149,7 +148,7 @@ def texts(oracle: Oracle, who: Who) -> dict[str, str]:
     return {name: paper.text for name, paper in oracle.shown(who).items()}
 
 
-def said(pipe: Connection) -> Iterator[Change | Done]:
+def rest(pipe: Connection) -> Iterator[Change | Done]:
     """All that came through before the other end was gone."""
     while True:
         try:
@@ -175,7 +174,9 @@ def test_nothing_acknowledged_is_lost_and_nothing_is_half_published(pytestconfig
     acknowledged, cut_off = sum_of(tolls)
     assert sum(cut_off.values()) >= kills
     assert cut_off["between"] < kills / 2, "most writers are killed in the middle of something"
-    assert acknowledged.keys() == set(get_args(Kind)), "everything that a writer can do was done"
+    assert acknowledged.total() > kills, "and after some work"
+    if kills >= 100:
+        assert acknowledged.keys() == set(get_args(Kind)), "everything that a writer can do was done"
 
 
 def sum_of(tolls: Iterable[Toll]) -> tuple[Counter[str], Counter[str]]:

@@ -7,6 +7,7 @@ from typing import Any
 from deploy.bench_access import measure_access
 from deploy.bench_gateway import measure_gateway
 from deploy.bench_grounding import measure_grounding
+from deploy.bench_ingest import measure_ingestion
 from deploy.bench_search import measure_search
 from deploy.results import write_result
 from deploy.settings import Settings
@@ -15,8 +16,15 @@ from deploy.settings import Settings
 def run_benchmarks(settings: Settings) -> int:
     """Measure, print and record; what is measured stays recorded when a later part fails."""
     figures: dict[str, Mapping[str, Any]] = {}
-    for measure in (measure_search, measure_access, measure_grounding, lambda: measure_gateway(settings)):
-        measured = measure()
+    measures = (
+        measure_search,
+        measure_access,
+        lambda: measure_ingestion(settings),
+        measure_grounding,
+        lambda: measure_gateway(settings),
+    )
+    for measure in measures:
+        measured: Mapping[str, Mapping[str, Any]] = measure()
         figures |= measured
         path = write_result("bench", "make bench", figures)
         for section, rows in measured.items():

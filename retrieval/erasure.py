@@ -135,6 +135,11 @@ class Eraser:
         left = await self.documents.catalog.unmentioned([*named, *words])
         subject = Subject(tenant, document, tuple(word for word in left if word in words), tuple(left))
         stores = [await _erased(one, subject) for one in await self._erasables()]
+        if holding := await self.documents.catalog.holders(tenant, document):
+            raise ErasureIncomplete(
+                f"index version {holding[0]!r}, which is not here or not finished, was given the document too: "
+                f"nobody can read it any more; `twinpin index drop {holding[0]}`, or open it here, and repeat the erasure"
+            )
         receipt = Receipt(
             f"era_{uuid4().hex}", tenant, document, deleted.sequence, requested, self.now(), tuple(stores)
         )

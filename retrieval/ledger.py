@@ -32,6 +32,13 @@ class Ledger:
             row = (await connection.execute(sa.select(holdings).where(*_of(index, tenant, document)))).one_or_none()
         return None if row is None else _holding(row)
 
+    async def holders(self, tenant: str, document: str) -> list[str]:
+        """The index versions, finished or not, open or not, that hold a document."""
+        theirs = sa.select(holdings.c.index).where(holdings.c.tenant == tenant, holdings.c.document == document)
+        async with self.database.connect() as connection:
+            rows = (await connection.execute(theirs.order_by(holdings.c.index))).all()
+        return [str(row.index) for row in rows]
+
     async def hold(self, index: str, changed: Mapping[tuple[str, str], Holding | None]) -> None:
         """Record what an index version durably holds now, in one transaction; None: nothing of that document."""
         async with self.database.begin() as connection:

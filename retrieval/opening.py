@@ -40,11 +40,11 @@ class Place:
         return sealed or (EMBEDDED if self.folder(index).exists() else self.name)
 
 
-async def open_store(index: str, dimensions: int, place: Place, where: str) -> ChunkStore:
-    """Open or create the store of an index version."""
+async def open_store(index: str, dimensions: int, place: Place, where: str, *, create: bool = False) -> ChunkStore:
+    """Open the store of an index version; on a server only what is there, unless it may be created."""
     if where == EMBEDDED:
         return EdgeStore.open(place.folder(index), dimensions)
-    return await QdrantStore.open(where, index, dimensions, place.api_key)
+    return await QdrantStore.open(where, index, dimensions, place.api_key, create=create)
 
 
 async def open_live(
@@ -55,7 +55,7 @@ async def open_live(
     if sealed is None and not create:
         raise IndexNotSealed(f"index {recipe.name!r} is not built: run `twinpin index build {recipe.name}` first")
     where = place.where(recipe.name, sealed)
-    store = await open_store(recipe.name, recipe.embedder.dimensions, place, where)
+    store = await open_store(recipe.name, recipe.embedder.dimensions, place, where, create=create)
     try:
         await _forget_if_lost(recipe.name, store, catalog, create)
         return LiveIndex(recipe, store, catalog, parser)
@@ -92,8 +92,7 @@ async def drop_index(name: str, place: Place, catalog: Catalog) -> None:
             with shard.lock(place.folder(name)):
                 shutil.rmtree(place.folder(name))
     else:
-        dimensions = sealed.manifest.recipe.embedder.dimensions if sealed else 1
-        await (await QdrantStore.open(where, name, dimensions, place.api_key)).drop()
+        await QdrantStore.discard(where, name, place.api_key)
     await catalog.forget_index(name)
 
 

@@ -14,6 +14,7 @@ from retrieval.erasure import Eraser, Subject
 from retrieval.errors import DocumentMissing, ErasureIncomplete, ReceiptInvalid
 from retrieval.ingestions import Ingestions
 from retrieval.live import silent
+from retrieval.opening import drop_index
 from retrieval.receipt import Erased, Signer
 from tests.retrieval.shelf import RECIPE, WIDER, Shelf, new, shelf
 
@@ -103,6 +104,18 @@ async def test_a_version_that_is_being_built_elsewhere_makes_it_incomplete(tmp_p
         await elsewhere.close()
         signed = await eraser(made).erase("acme", "boards/nightjar.md")
         assert WIDER.name in {one.store for one in signed.receipt.stores}
+
+
+async def test_a_version_that_was_given_the_document_and_is_nowhere_makes_it_incomplete(tmp_path: Path) -> None:
+    """A build on a server that was never finished, for instance."""
+    async with shelf(tmp_path) as made:
+        await made.documents.put([new("boards/nightjar.md", TEXT)])
+        held = await made.catalog.holding(RECIPE.name, "acme", "boards/nightjar.md")
+        await made.catalog.hold("idx-elsewhere-01234567", {("acme", "boards/nightjar.md"): held})
+        with pytest.raises(ErasureIncomplete, match="index drop idx-elsewhere-01234567"):
+            await eraser(made).erase("acme", "boards/nightjar.md")
+        await drop_index("idx-elsewhere-01234567", made.place, made.catalog)
+        assert (await eraser(made).erase("acme", "boards/nightjar.md")).receipt.stores
 
 
 async def test_a_receipt_says_when_retention_removes_what_nobody_can_scan(tmp_path: Path) -> None:

@@ -137,8 +137,8 @@ class Eraser:
         stores = [await _erased(one, subject) for one in await self._erasables()]
         if holding := await self.documents.catalog.holders(tenant, document):
             raise ErasureIncomplete(
-                f"nobody can read the document any more, but index version {holding[0]!r} was given it and is not here or "
-                f"not finished: open it here, or `twinpin index drop {holding[0]}`, and repeat the erasure"
+                f"nobody can read the document any more, but index version {holding[0]!r} was given it and is not here, "
+                f"or not finished: open it here, or `twinpin index drop {holding[0]}`, and repeat the erasure"
             )
         receipt = Receipt(
             f"era_{uuid4().hex}", tenant, document, deleted.sequence, requested, self.now(), tuple(stores)

@@ -137,7 +137,7 @@ class Eraser:
         stores = [await _erased(one, subject) for one in await self._erasables()]
         if holding := await self.documents.catalog.holders(tenant, document):
             raise ErasureIncomplete(
-                f"nobody can read the document any more, but index version {holding[0]!r} was given it and is not here, "
+                f"nobody can read the document any more, but index version {holding[0]!r} was given it and is not here "
                 f"or not finished: open it here, or `twinpin index drop {holding[0]}`, and repeat the erasure"
             )
         receipt = Receipt(

@@ -27,6 +27,7 @@ from retrieval.store import ChunkStore
 Progress: TypeAlias = Callable[[int, int, str], None]
 Key: TypeAlias = tuple[str, str]
 _BATCH_CHARACTERS, _BATCH_DOCUMENTS = 48_000, 128
+_UNKNOWN = "unknown"  # the digest of what a writing that was cut off left behind
 
 
 def silent(_done: int, _total: int, _what: str) -> None:
@@ -93,9 +94,9 @@ class LiveIndex:
         return made
 
     async def lacks(self, document: Document) -> bool:
-        """Whether its chunks have to be made: the version or what is embedded with it is another than it holds."""
+        """Whether its chunks have to be made: what it holds is of another version, or may be half of one."""
         held = await self.catalog.holding(self.name, document.access.tenant, document.id)
-        return held is None or held.digest != content_digest(document, self.recipe)
+        return held is None or not held.described or held.digest != content_digest(document, self.recipe)
 
     async def stage(self, prepared: Sequence[Prepared], documents: Mapping[Key, Document]) -> None:
         """Make new chunks durable beside the old ones; nobody is shown them until the catalog names their version."""
@@ -255,7 +256,7 @@ class LiveIndex:
 
     async def _begin(self, keys: Iterable[Key]) -> None:
         held = {key: await self.catalog.holding(self.name, *key) for key in keys}
-        await self.catalog.hold(self.name, {key: replace(one or BEGUN, described="") for key, one in held.items()})
+        await self.catalog.hold(self.name, {key: _begun(one) for key, one in held.items()})
 
     async def _settled(self, document: Document, made: Prepared | None) -> Holding:
         """Chunks that were just made carry their document's access; others are told it."""
@@ -305,6 +306,11 @@ def require_built_in(recipe: IndexRecipe) -> None:
 
 def _key(document: Document) -> Key:
     return document.access.tenant, document.id
+
+
+def _begun(held: Holding | None) -> Holding:
+    """A document that is being written; whatever there is of it already has a digest, and goes in the end."""
+    return BEGUN if held is None else replace(held, digest=held.digest or _UNKNOWN, described="")
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from retrieval.acl import Access
-from retrieval.errors import CannotRevert, DocumentMissing, StoreError
+from retrieval.errors import CannotRevert, CatalogError, DocumentMissing, StoreError
 from retrieval.store import ChunkStore
 from tests.retrieval.shelf import HANNEKE, HR, RECIPE, STAFF, WIDER, new, shelf
 
@@ -201,6 +201,29 @@ async def test_a_change_that_an_index_could_not_take_is_finished_by_asking_again
         assert (await made.documents.delete("acme", "a.md")).chunks == 1
         with pytest.raises(DocumentMissing):
             await made.documents.delete("acme", "a.md")
+
+
+@pytest.mark.parametrize("before", [None, "An older text."])
+@pytest.mark.parametrize("after", [LATER, "An older text."])
+async def test_chunks_that_the_catalog_never_named_leave_with_the_next_put(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str | None, after: str
+) -> None:
+    """They were durable when the catalog failed; a version that holds more than is noted would not open again."""
+
+    async def gone(*_: object, **__: object) -> None:
+        raise CatalogError("the catalog database does not answer")
+
+    async with shelf(tmp_path) as made:
+        if before is not None:
+            await made.documents.put([new("a.md", before)])
+        with monkeypatch.context() as broken:
+            broken.setattr(made.catalog, "put", gone)
+            with pytest.raises(CatalogError):
+                await made.documents.put([new("a.md", f"# One\n\n{REFUND}\n\n# Two\n\n{'word ' * 40}")])
+        (outcome,) = await made.documents.put([replace(new("a.md", after), category="policy")])
+        assert outcome.status == ("updated" if before else "added")
+        await made.index.require_whole()
+        assert {found.passage.text for found in await made.find("refunds text")} == {after}
 
 
 async def test_new_dates_and_categories_are_told_without_embedding(tmp_path: Path) -> None:

@@ -1,6 +1,9 @@
 """What several suites share."""
 
+import os
+import shutil
 import socket
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +15,7 @@ from deploy.sampling import DOCUMENTS, sample_keys
 from deploy.settings import Settings
 
 ROOT = Path(__file__).parent.parent
+MEMORY, ROOM = Path("/dev/shm"), 4 << 30
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -19,6 +23,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--duel", type=int, default=100_000, help="queries of the duel on the embedded engine")
     parser.addoption("--machine", type=int, default=60, help="runs of the state machine, of 40 steps each")
     parser.addoption("--crash", type=int, default=100, help="kills of a process that writes")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Write to memory where there is enough of it: tests wait for disks far longer than they compute."""
+    if config.option.basetemp is None and _room_in(MEMORY) >= ROOM:
+        config.option.basetemp = tempfile.mkdtemp(prefix="twinpin-tests-", dir=MEMORY)
+        config.add_cleanup(lambda: shutil.rmtree(config.option.basetemp, ignore_errors=True))
+
+
+def _room_in(folder: Path) -> int:
+    return shutil.disk_usage(folder).free if os.access(folder, os.W_OK) else 0
 
 
 @dataclass(frozen=True)

@@ -256,6 +256,13 @@ WRITING = [
         "pass",
         "test_an_update_drops_the_chunks_of_before",
     ),
+    Mutant(
+        "update: not before the catalog names the new version",
+        "retrieval.publishing",
+        "        entries = [Entry(",
+        "            await index.settle(made[index.name], list(documents.values()))\n        entries = [Entry(",
+        "tests/proofs/test_together.py::test_every_reader_finds_each_document_as_it_was_at_one_moment",
+    ),
     _guard(
         "handed in before a revocation",
         "retrieval.publishing",

@@ -86,13 +86,12 @@ class Documents:
         """
         async with self._quiet, self.catalog.writing([tenant]):
             known = await self._known(tenant, document)
-            before, epoch = known.epoch - 1, known.epoch
             if since is not None and known.epoch > since:
                 access = narrowed(known.access, access)
+            epoch = known.epoch
             if known.access != access:
-                before = await self.catalog.sequence(tenant)
                 epoch = await self.catalog.grant(tenant, document, access)
-            await self._spread(tenant, document, before, epoch)
+            await self._spread(tenant, document, epoch)
         self.on_change()
         return await self._known(tenant, document)
 
@@ -104,12 +103,10 @@ class Documents:
         async with self._quiet, self.catalog.writing([tenant]):
             unfinished = await self._unfinished(tenant, document, erased)
             hidden = await self.catalog.supersedes(tenant, document)
-            before = await self.catalog.sequence(tenant)
-            if unfinished is None or erased:
+            sequence = unfinished
+            if sequence is None or erased:
                 sequence = await self.catalog.delete(tenant, document, erased=erased)
-            else:
-                before, sequence = unfinished - 1, unfinished
-            chunks = await self._spread(tenant, document, before, sequence)
+            chunks = await self._spread(tenant, document, sequence)
         self.on_change()
         restored = [one for one in hidden if await self.catalog.superseded_by(tenant, one) is None]
         return Deleted(sequence, chunks, restored)
@@ -171,12 +168,16 @@ class Documents:
     def _publisher(self) -> Publisher:
         return Publisher(self.catalog, self.indexes, self._quiet, self.on_change)
 
-    async def _spread(self, tenant: str, document: str, before: int, sequence: int) -> int:
-        """Take a change of access or a deletion to every open index version; how many chunks went."""
-        gone = 0
+    async def _spread(self, tenant: str, document: str, sequence: int) -> int:
+        """Take a change of access or a deletion to every open index version; how many chunks went.
+
+        One that has yet to hear of the content, which may be the same change, is not marked: it follows.
+        """
+        known, gone = await self.catalog.get(tenant, document), 0
         for index in self.indexes.retained():
             gone = max(gone, await index.take(tenant, document))
-            await index.mark(tenant, before, sequence)
+            if known is None or not await index.lacks(known):
+                await index.mark(tenant, sequence - 1, sequence)
         await self.catalog.require(tenant, sequence)
         return gone
 

@@ -84,18 +84,18 @@ class Publisher:
         if not drafts:
             return []
         documents = {one.key: one.document for one in drafts}
-        before = {tenant: await self.catalog.sequence(tenant) for tenant, _ in documents}
         serving = self.indexes.serving()
         made = {index.name: [one for key in documents if (one := prepared.get((index.name, key)))] for index in serving}
         for index in serving:
             await index.stage(made[index.name], documents)
         entries = [Entry(one.document, one.content, one.raw) for one in drafts]
         sequences = await self.catalog.put(entries, ingestion=ingestion)
-        heads = {one.key[0]: sequence for one, sequence in zip(drafts, sequences, strict=True)}
+        steps = [(one.key[0], sequence) for one, sequence in zip(drafts, sequences, strict=True)]
+        first, heads = dict(reversed(steps)), dict(steps)
         for index in serving:
             await index.settle(made[index.name], list(documents.values()))
             for tenant, head in heads.items():
-                await index.mark(tenant, before[tenant], head)
+                await index.mark(tenant, first[tenant] - 1, head)
         await self._take_from_others([one for one in drafts if _narrows(one)], heads)
         chunks = {key: len(one.chunks) for (_, key), one in prepared.items()}
         return [_taken(one, chunks.get(one.key, 0), number) for one, number in zip(drafts, sequences, strict=True)]
@@ -128,11 +128,13 @@ class Publisher:
     async def _take_from_others(self, drafts: Sequence[Draft], heads: Mapping[str, int]) -> None:
         """Versions that take no traffic get new content later, but lose readers now."""
         serving = {index.name for index in self.indexes.serving()}
+        others = [index for index in self.indexes.retained() if index.name not in serving]
         for one in drafts:
-            for index in self.indexes.retained():
-                if index.name not in serving:
+            try:
+                for index in others:
                     await index.take(*one.key)
-            await self.catalog.require(one.key[0], heads[one.key[0]])
+            finally:  # asked for again it is unchanged: who did not hear of it now answers when it has
+                await self.catalog.require(one.key[0], heads[one.key[0]])
 
 
 def conflict(document: str, origin: str) -> OriginConflict:

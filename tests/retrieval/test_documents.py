@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from retrieval.acl import Access
+from retrieval.catalog import Catalog
 from retrieval.errors import CannotRevert, CatalogError, DocumentMissing, StoreError
 from retrieval.store import ChunkStore
 from tests.retrieval.shelf import HANNEKE, HR, RECIPE, STAFF, WIDER, new, shelf
@@ -68,6 +69,38 @@ async def test_a_change_of_access_embeds_nothing_and_is_true_everywhere_at_once(
             assert await _carried(index.store, HANNEKE) == HR
         assert [index.embedded for index in made.open.indexes] == embedded
         assert (await made.catalog.sequences())["acme"].required == 2
+
+
+async def test_granting_what_is_granted_does_not_pass_for_having_the_content(tmp_path: Path) -> None:
+    """The other version has not followed yet: the change that gave access is the one that brought the document."""
+    async with shelf(tmp_path, RECIPE, WIDER) as made:
+        await made.documents.put([new("a.md", REFUND)])
+        await made.documents.grant("acme", "a.md", STAFF)
+        _, wider = made.open.indexes
+        await wider.follow()
+        assert await made.shown("refunds", index=wider) == {"a.md"}
+
+
+async def test_a_change_by_another_process_is_not_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On SQLite nothing keeps two processes from writing: each counts its own changes alone as taken."""
+    async with shelf(tmp_path) as made:
+        await made.documents.put([new("a.md", REFUND), new("b.md", REFUND)])
+        for change in ("grant", "put"):
+            real = getattr(made.catalog, change)
+
+            async def both(*args: Any, real: Any = real, **named: Any) -> Any:
+                await elsewhere.grant("acme", "b.md", HR if real.__name__ == "grant" else STAFF)
+                return await real(*args, **named)
+
+            async with Catalog.open(tmp_path / "catalog.db") as elsewhere:
+                with monkeypatch.context() as racing:
+                    racing.setattr(made.catalog, change, both)
+                    if change == "grant":
+                        await made.documents.grant("acme", "a.md", HR)
+                    else:
+                        await made.documents.put([new("a.md", LATER, HR)])
+            assert await made.index.behind(), change
+            await made.index.follow()
 
 
 async def test_a_deletion_is_counted_probed_and_true_everywhere_at_once(tmp_path: Path) -> None:

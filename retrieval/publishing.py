@@ -57,7 +57,7 @@ class Publisher:
         while drafts:
             await self._prepare(drafts, prepared)
             async with self.quiet, self.catalog.writing({tenant for tenant, _ in map(_key, drafts)}):
-                current, outcomes = await self._current(drafts, accepted)
+                current, outcomes = await self._current(drafts, ingestion, accepted)
                 if not await self._lacking(current, prepared):
                     outcomes += await self._commit(current, prepared, ingestion)
                     self.on_change()
@@ -100,19 +100,21 @@ class Publisher:
         chunks = {key: len(one.chunks) for (_, key), one in prepared.items()}
         return [_taken(one, chunks.get(one.key, 0), number) for one, number in zip(drafts, sequences, strict=True)]
 
-    async def _current(self, drafts: Sequence[Draft], accepted: Mapping[str, int]) -> tuple[list[Draft], list[Outcome]]:
+    async def _current(
+        self, drafts: Sequence[Draft], ingestion: str, accepted: Mapping[str, int]
+    ) -> tuple[list[Draft], list[Outcome]]:
         """Hold each draft against what happened to its document since it was handed in."""
         current: list[Draft] = []
         outcomes: list[Outcome] = []
         for draft in drafts:
-            held = await self._held_against_now(draft, accepted.get(draft.key[0], 0))
+            held = await self._held_against_now(draft, ingestion, accepted.get(draft.key[0], 0))
             if isinstance(held, Draft):
                 current.append(held)
             else:
                 outcomes.append(held)
         return current, outcomes
 
-    async def _held_against_now(self, draft: Draft, since: int) -> Draft | Outcome:
+    async def _held_against_now(self, draft: Draft, ingestion: str, since: int) -> Draft | Outcome:
         tenant, document = draft.key
         known, tombstone = await self.catalog.get(tenant, document), await self.catalog.tombstone(tenant, document)
         if tombstone is not None and tombstone.sequence > since:
@@ -120,10 +122,20 @@ class Publisher:
             return refused(tenant, document, ChangedMeanwhile(told))
         if known is not None and known.origin != draft.document.origin:
             return refused(tenant, document, conflict(document, known.origin))
+        if known is not None and ingestion and await self._put_by_itself(known, since):
+            told = f"{document!r} was put or reverted while this waited: put it again if meant so"
+            return refused(tenant, document, ChangedMeanwhile(told))
         if known is not None and known.epoch > since:
             access = narrowed(known.access, draft.document.access)
             return replace(draft, document=replace(draft.document, access=access), known=known)
         return replace(draft, known=known)
+
+    async def _put_by_itself(self, known: Document, since: int) -> bool:
+        """Whether content that waited its turn is older than what is there; ingestions have theirs one by one."""
+        if known.sequence <= since:
+            return False
+        newest = (await self.catalog.history(known.access.tenant, known.id))[0]
+        return newest.document.sequence > since and not newest.ingestion
 
     async def _take_from_others(self, drafts: Sequence[Draft], heads: Mapping[str, int]) -> None:
         """Versions that take no traffic get new content later, but lose readers now."""

@@ -130,6 +130,19 @@ def test_what_was_deleted_or_hidden_meanwhile_stays_so(house: House) -> None:
     assert found(house, "visitors lanyard badge") & {"deleted.md", "hidden.md"} == set()
 
 
+def test_what_was_put_while_older_content_waited_stays(house: House) -> None:
+    put(house, "corrected.md", BADGE)
+    with standing(house):
+        older = accept(house, [{"id": name, "text": LANYARD} for name in ("corrected.md", "other.md")])
+        put(house, "corrected.md", "Visitors need nothing at all.")
+        later = accept(house, [{"id": "other.md", "text": BADGE}])
+    items = ended(house, older)["items"]
+    assert [item["status"] for item in items] == ["refused", "added"]
+    assert "while this waited" in items[0]["reason"]
+    assert ended(house, later)["items"][0]["status"] == "updated", "ingestions wait in line"
+    assert send(house, "GET", path("corrected.md"), "wanda").json()["text"] == "Visitors need nothing at all."
+
+
 def test_access_that_was_taken_away_meanwhile_is_not_given_back_by_the_same_content(house: House) -> None:
     put(house, "hidden.md", BADGE)
     with standing(house):

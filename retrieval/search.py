@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from retrieval.acl import AccessFilter
@@ -12,7 +12,7 @@ from retrieval.duplicates import Groups
 from retrieval.embed import Embedder
 from retrieval.errors import RerankerUnavailable
 from retrieval.freshness import is_old, utc_today
-from retrieval.fusion import Candidate, fuse
+from retrieval.fusion import Candidate, ChunkId, fuse
 from retrieval.index import IndexRecipe
 from retrieval.rerank import Reranker
 from retrieval.sparse import Bm25Encoder
@@ -127,14 +127,21 @@ class Finder:
     async def _gather(self, query: HybridQuery, access: AccessFilter, narrowing: Narrowing, wanted: int) -> "_Gathered":
         """Walk down the fused order until `wanted` passages that differ passed every check.
 
-        The dense leg scores every permitted chunk, so when it comes back short there is nothing more to widen to.
+        A document that was replaced between the scores and the catalog's word has other chunks by now: scores are asked
+        for again until the catalog drops the same ones. The dense leg scores every permitted chunk, so when it comes
+        back short there is nothing more to widen to.
         """
+        dropped: set[ChunkId] = set()
         while True:
             legs = await self._store.score(query, access, narrowing)
             gathered = await self._check(fuse(legs, self._recipe.fusion), access, wanted)
-            if len(gathered.groups) >= wanted or len(legs.dense) < query.limit:
+            if len(gathered.groups) >= wanted:
                 return gathered
-            query = replace(query, limit=query.limit * _WIDEN)
+            if gathered.dropped == dropped:
+                if len(legs.dense) < query.limit:
+                    return gathered
+                query = replace(query, limit=query.limit * _WIDEN)
+            dropped = gathered.dropped
 
     async def _check(self, order: Sequence[Candidate], access: AccessFilter, wanted: int) -> "_Gathered":
         gathered = _Gathered(self._today(), Groups(self._recipe.collapse))
@@ -154,9 +161,9 @@ class Finder:
         passages = await self._catalog.read(
             list(scored), access, self._recipe.parser, index=self._name, today=gathered.today
         )
-        gathered.violations += fetched.forbidden
-        gathered.stale += len(page) - fetched.forbidden - len(passages)
         found = [(passage, scored[passage.ref]) for passage in passages]
+        gathered.violations += fetched.forbidden
+        gathered.dropped |= {one.chunk for one in page} - {one.chunk for _, one in found}
         return [Found(passage, one.score, one.cosine, one.bm25, None) for passage, one in found]
 
     async def _rerank(self, question: str, found: list[Found], within: float) -> tuple[list[Found], bool]:
@@ -178,7 +185,12 @@ class _Gathered:
     groups: Groups[Found]
     permitted: int = 0
     violations: int = 0
-    stale: int = 0
+    dropped: set[ChunkId] = field(default_factory=set)
+
+    @property
+    def stale(self) -> int:
+        """Chunks that the catalog dropped, or that were gone when they were to be read."""
+        return len(self.dropped) - self.violations
 
 
 class _Clock:

@@ -198,6 +198,13 @@ AUTHORITY = [
         "if False:",
         "test_the_authority_refuses_an_index_that_is_behind",
     ),
+    Mutant(
+        "finding: what was replaced meanwhile",
+        "retrieval.search",
+        "if gathered.dropped == dropped:",
+        "if True:",
+        "tests/proofs/test_together.py::test_every_reader_finds_each_document_as_it_was_at_one_moment",
+    ),
     _guard(
         "finding: a version that is behind and finds nothing",
         "retrieval.search",

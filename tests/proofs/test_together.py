@@ -7,7 +7,13 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
+from retrieval.acl import AccessFilter
+from retrieval.edge_store import EdgeStore
 from retrieval.errors import IndexBehind
+from retrieval.fusion import Legs
+from retrieval.store import HybridQuery, Narrowing
 from tests.proofs import draw
 from tests.proofs.oracle import Key, Lists, Oracle, Paper, Standing, Who
 from tests.proofs.world import ANYTHING, World, access, ask, new_document, open_world, recipe, texts_found
@@ -114,7 +120,19 @@ def shown(state: State) -> str | None:
     return state.paper.text if state is not None and state.lists.allow & WHO.grants else None
 
 
-async def test_every_reader_finds_each_document_as_it_was_at_one_moment(tmp_path: Path) -> None:
+@pytest.mark.parametrize("seconds", [0.0, 0.02], ids=["embedded", "far away"])
+async def test_every_reader_finds_each_document_as_it_was_at_one_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    """With parts over a network, documents change between what the store says and what the catalog says."""
+
+    async def score(self: EdgeStore, query: HybridQuery, access: AccessFilter, narrowing: Narrowing) -> Legs:
+        legs = await embedded(self, query, access, narrowing)
+        await asyncio.sleep(seconds)
+        return legs
+
+    embedded = EdgeStore.score
+    monkeypatch.setattr(EdgeStore, "score", score)
     async with open_world(tmp_path, Oracle(datetime.now(UTC).date())) as world:
         together = Together(world, random.Random(11))
         keys = [("acme", f"papers/{n}.txt") for n in range(WRITERS * EACH)]

@@ -4,6 +4,7 @@ Deleting takes a document from its readers; an engine and a database keep the by
 may hold any joins in as an `Erasable`. Words that the document alone had are the needles of the byte scan.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -12,7 +13,7 @@ from uuid import uuid4
 
 from retrieval.catalog import Catalog
 from retrieval.documents import Documents
-from retrieval.errors import ErasureIncomplete, StoreError, StoreLocked
+from retrieval.errors import CatalogError, ErasureIncomplete, StoreError, StoreLocked
 from retrieval.ingest.blocks import PARSER
 from retrieval.ingestions import Ingestions
 from retrieval.live import Key, LiveIndex
@@ -61,8 +62,12 @@ class CatalogErasure:
             return Erased("catalog", done, None, 0, self.until())
         names = (file.name, f"{file.name}-wal", f"{file.name}-shm")
         files = [path for name in names if (path := file.with_name(name)).exists()]
-        residue = scan(files, [word.encode() for word in subject.words])
-        return Erased("catalog", done, residue.scanned, residue.found, self.until())
+        needles = [word.encode() for word in subject.words]
+        try:
+            residue = await asyncio.to_thread(scan, files, needles)
+        except OSError as error:
+            raise CatalogError(f"the catalog's files cannot be scanned: {error.strerror}") from error
+        return Erased("catalog", done, residue.scanned, residue.found, self.until(), len(needles))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +109,11 @@ class DormantErasure:
         """Whatever was deleted while it slept: a document of the same id may be among it."""
         gone = {key for key in await self.catalog.held(self.name) if await self.catalog.get(*key) is None} | {erased}
         for key in sorted(gone):
-            await store.delete(*key)
-        await store.flush()
-        await self.catalog.hold(self.name, dict.fromkeys(gone))
+            async with self.catalog.writing([key[0]]):
+                if await self.catalog.get(*key) is None:
+                    await store.delete(*key)
+                    await store.flush()
+                    await self.catalog.hold(self.name, {key: None})
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +129,15 @@ class Eraser:
     now: Callable[[], datetime]
     retention: timedelta = timedelta(days=30)
     others: Sequence[Erasable] = field(default=())
+    _sought: dict[Key, frozenset[str]] = field(default_factory=dict)
+    """Words of documents whose erasure is not complete: only the first attempt can read them."""
 
     async def erase(self, tenant: str, document: str) -> SignedReceipt:
         """Take it from its readers, then from every store; may be repeated until nothing is left.
 
         Errors: DocumentMissing for what never was, ErasureIncomplete when a store holds on to something.
         """
-        requested = self.now()
-        words = await self._words(tenant, document)
+        requested, words = self.now(), await self._words(tenant, document)
         deleted = await self.documents.delete(tenant, document, erased=True)
         named = [document] if _tells(document) else []
         left = await self.documents.catalog.unmentioned([*named, *words])
@@ -143,6 +151,7 @@ class Eraser:
         receipt = Receipt(
             f"era_{uuid4().hex}", tenant, document, deleted.sequence, requested, self.now(), tuple(stores)
         )
+        self._sought.pop((tenant, document), None)
         return self.signer.sign(receipt)
 
     async def _erasables(self) -> list[Erasable]:
@@ -161,7 +170,10 @@ class Eraser:
         for version in await catalog.history(tenant, document):
             text = await catalog.text(tenant, document, version.document.version, PARSER) or ""
             found += [version.document.title, *_samples(text)]
-        return sorted({word for word in found if _tells(word) and word not in document})
+        before = self._sought.get((tenant, document), frozenset())
+        if words := before.union(word for word in found if _tells(word) and word not in document):
+            self._sought[tenant, document] = words
+        return sorted(words)
 
     def _until(self) -> datetime:
         return self.now() + self.retention
@@ -175,7 +187,9 @@ async def _erased(erasable: Erasable, subject: Subject) -> Erased:
     except StoreLocked as error:
         raise ErasureIncomplete(f"{error}; {repeat} when that is done") from error
     except StoreError as error:
-        raise ErasureIncomplete(f"{error}; {repeat} when it answers") from error
+        raise ErasureIncomplete(f"a store of an index version did not let go of it; {repeat} when it does") from error
+    except CatalogError as error:
+        raise ErasureIncomplete(f"the catalog did not let go of it; {repeat} when it does") from error
     if done.found:
         raise ErasureIncomplete(f"{done.store!r} still holds {done.found} of its words after {done.done}; {repeat}")
     return done
@@ -183,7 +197,10 @@ async def _erased(erasable: Erasable, subject: Subject) -> Erased:
 
 async def _looked_through(name: str, store: ChunkStore, done: str, subject: Subject, until: datetime) -> Erased:
     residue = await store.residue([mark.encode() for mark in subject.marks])
-    return Erased(name, done, residue.scanned, residue.found, None if residue.scanned is not None else until)
+    left = None if residue.scanned is not None else until
+    return Erased(
+        name, done, residue.scanned, residue.found, left, 0 if residue.scanned is None else len(subject.marks)
+    )
 
 
 def _tells(words: str) -> bool:

@@ -17,9 +17,10 @@ _ALGORITHM = "Ed25519"
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """What one store did: `scanned` bytes were searched for words of the document alone, and `found` of them are left.
+    """What one store did: `scanned` bytes were searched for `sought` words of the document alone, `found` are left.
 
-    `scanned` is None where nobody can look; what backups or logs of that store keep is gone on the day `until`.
+    `scanned` is None where nobody can look; what backups or logs of that store keep is gone on the day `until`. Of a
+    document that was deleted before there are no words any more, and with nothing `sought` a scan proves nothing.
     """
 
     store: str
@@ -27,6 +28,7 @@ class Erased:
     scanned: int | None
     found: int
     until: datetime | None
+    sought: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -190,7 +190,11 @@ def _show_receipt(receipt: "Shown") -> None:
 
 
 def _scanned(store: "Shown") -> str:
-    return "not possible" if store["scanned"] is None else f"{store['found']} found in {store['scanned']} bytes"
+    return (
+        "not possible"
+        if store["scanned"] is None
+        else f"{store['found']} of {store['sought']} words in {store['scanned']} bytes"
+    )
 
 
 def _show_change(shown: "Shown", as_json: bool) -> None:

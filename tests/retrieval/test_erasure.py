@@ -11,7 +11,7 @@ import pytest
 from retrieval.building import build
 from retrieval.edge_store import EdgeStore
 from retrieval.erasure import Eraser, Subject
-from retrieval.errors import DocumentMissing, ErasureIncomplete, ReceiptInvalid
+from retrieval.errors import DocumentMissing, ErasureIncomplete, ReceiptInvalid, StoreError
 from retrieval.ingestions import Ingestions
 from retrieval.live import silent
 from retrieval.opening import drop_index
@@ -92,6 +92,32 @@ async def test_a_store_that_holds_on_makes_the_erasure_incomplete_and_the_docume
             await replace(eraser(made), others=[Cache()]).erase("acme", "boards/nightjar.md")
         assert await made.shown("merger halvorsen") == set()
         assert (await eraser(made).erase("acme", "boards/nightjar.md")).receipt.stores
+
+
+async def test_an_erasure_that_is_asked_for_again_looks_for_the_same_words(tmp_path: Path) -> None:
+    """The first attempt deleted them, and only it could read them."""
+
+    class Slow:
+        """Lets go when it is asked twice."""
+
+        asked = 0
+
+        async def erase(self, subject: Subject) -> Erased:
+            self.asked += 1
+            if self.asked == 1:
+                raise StoreError("no room on /srv/somewhere")
+            return Erased("slow", "at last", None, 0, NOW)
+
+    async with shelf(tmp_path) as made:
+        await made.documents.put([new("boards/nightjar.md", TEXT)])
+        patient = replace(eraser(made), others=[Slow()])
+        with pytest.raises(ErasureIncomplete) as incomplete:
+            await patient.erase("acme", "boards/nightjar.md")
+        assert "/srv" not in str(incomplete.value)
+        sought = {one.store: one.sought for one in (await patient.erase("acme", "boards/nightjar.md")).receipt.stores}
+        assert sought == {RECIPE.name: 5, "slow": 0, "catalog": 4}
+        again = {one.store: one.sought for one in (await patient.erase("acme", "boards/nightjar.md")).receipt.stores}
+        assert again == {RECIPE.name: 1, "slow": 0, "catalog": 0}, "of nothing that is kept, and it says so"
 
 
 async def test_a_version_that_is_being_built_elsewhere_makes_it_incomplete(tmp_path: Path) -> None:

@@ -84,8 +84,11 @@ async def _documents_held(index: LiveIndex) -> Check:
 
 
 async def _access_probe(index: LiveIndex, documents: Sequence[Document]) -> Check:
-    """Ask for each document with its own words, as those who may not see it; and as one who may, as the control."""
-    leaks, shown = 0, 0
+    """Ask for each document with its own words, as those who may not see it; and as one who may, as the control.
+
+    An index that shows nothing to anybody has proved nothing.
+    """
+    leaks, shown, worded = 0, 0, 0
     groups = _groups(documents)
     for document in documents:
         await asyncio.sleep(0)  # an embedded engine leaves the event loop no turn by itself
@@ -93,8 +96,10 @@ async def _access_probe(index: LiveIndex, documents: Sequence[Document]) -> Chec
         for who in _forbidden(document, groups):
             leaks += await _finds(index, query, access_filter(who), document)
         shown += await _finds(index, query, access_filter(_permitted(document)), document)
+        held = await index.catalog.holding(index.name, document.access.tenant, document.id)
+        worded += held is not None and held.chunks > 0
     told = f"{leaks} of {len(documents)} documents shown to others, {shown} to their readers"
-    return Check("shows nobody what is not theirs", leaks == 0, told)
+    return Check("shows nobody what is not theirs", leaks == 0 and (shown > 0 or worded == 0), told)
 
 
 async def _finds(index: LiveIndex, query: HybridQuery, access: AccessFilter, document: Document) -> bool:

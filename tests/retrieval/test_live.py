@@ -135,6 +135,17 @@ async def test_the_preflight_catches_what_it_looks_for(tmp_path: Path) -> None:
         assert "has heard of every change" in _failed(await preflight(made.index))
 
 
+async def test_the_preflight_is_not_passed_by_showing_nothing_to_anybody(tmp_path: Path) -> None:
+    async with shelf(tmp_path) as made:
+        await made.documents.put(corpus())
+        assert passed(await preflight(made.index))
+        for one in corpus():
+            nobody = Access(one.access.tenant, frozenset())
+            await made.index.store.describe(one.id, nobody, None, None)
+        failed = [check.name for check in await preflight(made.index) if not check.passed]
+        assert failed == ["shows nobody what is not theirs"]
+
+
 async def test_two_writers_do_not_lose_each_others_documents(tmp_path: Path) -> None:
     async with shelf(tmp_path, RECIPE, WIDER) as made:
         await asyncio.gather(

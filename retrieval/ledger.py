@@ -39,6 +39,15 @@ class Ledger:
             rows = (await connection.execute(theirs.order_by(holdings.c.index))).all()
         return [str(row.index) for row in rows]
 
+    async def unsettled(self, index: str) -> list[tuple[str, str]]:
+        """The documents, (tenant, document), that an index version was being given when somebody last wrote it."""
+        begun = sa.select(holdings.c.tenant, holdings.c.document).where(
+            holdings.c.index == index, holdings.c.described == ""
+        )
+        async with self.database.connect() as connection:
+            rows = (await connection.execute(begun.order_by(holdings.c.tenant, holdings.c.document))).all()
+        return [(row.tenant, row.document) for row in rows]
+
     async def hold(self, index: str, changed: Mapping[tuple[str, str], Holding | None]) -> None:
         """Record what an index version durably holds now, in one transaction; None: nothing of that document."""
         async with self.database.begin() as connection:

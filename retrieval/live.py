@@ -80,10 +80,11 @@ class LiveIndex:
         return Finder(recipe or self.recipe, self.embedder, self.store, self.catalog)
 
     async def close(self) -> None:
-        """Let the store and the model go."""
-        if self.model is not None:
-            self.model.close()
-        await self.store.close()
+        """Let the store and the model go, when whoever is writing has ended."""
+        async with self._writing:
+            if self.model is not None:
+                self.model.close()
+            await self.store.close()
 
     async def prepare(self, documents: Sequence[tuple[Document, Content]]) -> list[Prepared]:
         """Cut and embed, off the event loop and under no lock."""
@@ -190,9 +191,7 @@ class LiveIndex:
 
     async def _mend(self) -> int:
         """Bring documents whose writing was cut off to what the catalog says of them; their chunks are made anew."""
-        held = await self.catalog.held(self.name)
-        unsettled = sorted(key for key, one in held.items() if not one.described)
-        return sum([await self._mend_one(*key) for key in unsettled])
+        return sum([await self._mend_one(*key) for key in await self.catalog.unsettled(self.name)])
 
     async def _mend_one(self, tenant: str, document: str) -> bool:
         """Whoever writes a document does so with nobody else writing: unsettled by then, its writer is dead."""

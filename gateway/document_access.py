@@ -14,6 +14,7 @@ from retrieval.catalog import Catalog
 from retrieval.entries import Document
 
 Place: TypeAlias = tuple[str, str]
+_AT_ONCE = 500  # few may be this caller's, however few were asked for
 _WRITE, _ADMIN, _SEARCH = "documents:write", "admin", "search"
 
 
@@ -67,7 +68,9 @@ async def page(
 async def _listed(
     catalog: Catalog, tenant: str | None, wanted: Listing, after: Place | None
 ) -> AsyncIterator[Document]:
-    while some := await catalog.listing(tenant, origin=wanted.origin, after=after, limit=wanted.limit + 1):
+    while some := await catalog.listing(
+        tenant, origin=wanted.origin, after=after, limit=max(_AT_ONCE, wanted.limit + 1)
+    ):
         for one in some:
             yield one
         after = some[-1].access.tenant, some[-1].id

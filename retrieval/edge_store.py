@@ -32,6 +32,7 @@ from retrieval.store import (
     screen,
 )
 
+_TURN = 64  # chunks written at a stretch: some milliseconds
 Condition: TypeAlias = (
     qe.FieldCondition
     | qe.IsEmptyCondition
@@ -67,10 +68,15 @@ class EdgeStore:
         return cls(shard, directory, dimensions, lock)
 
     async def upsert(self, points: Sequence[ChunkPoint]) -> None:
-        """Write chunks one by one: the engine shuffles what it gets at once, and in that order adds up BM25's terms."""
+        """Write chunks one by one: the engine shuffles what it gets at once, and in that order adds up BM25's terms.
+
+        Readers have their turn in between.
+        """
         require_finite(point.dense for point in points)
-        for point in points:
+        for n, point in enumerate(points, 1):
             self._update(qe.UpdateOperation.upsert_points([_point(point)]))
+            if n % _TURN == 0:
+                await asyncio.sleep(0)
 
     async def describe(self, document: str, access: Access, category: str | None, updated: date | None) -> None:
         """Replace the access and metadata fields of one document's chunks."""

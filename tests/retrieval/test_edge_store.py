@@ -128,6 +128,17 @@ async def test_questions_are_answered_while_a_shard_is_rewritten(tmp_path: Path)
         assert turns >= 1_500 / 256
 
 
+async def test_questions_are_answered_while_a_large_document_is_written(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        writing = asyncio.create_task(store.upsert(chunks(400)))
+        turns = 0
+        while not writing.done():
+            await asyncio.sleep(0)
+            turns += 1
+        assert turns > 4
+        await writing
+
+
 async def test_a_rewrite_during_which_somebody_writes_is_given_up(tmp_path: Path) -> None:
     async with opened(tmp_path / "idx") as store:
         await store.upsert(chunks(600))

@@ -257,6 +257,13 @@ WRITING = [
         "test_a_version_that_missed_a_change_does_not_pass_for_one_that_has_it",
     ),
     _guard(
+        "watermark: no content that is lacking",
+        "retrieval.documents",
+        "if known is None or not await index.lacks(known):",
+        "if True:",
+        "test_a_version_that_missed_a_change_does_not_pass_for_one_that_has_it",
+    ),
+    _guard(
         "update: old chunks",
         "retrieval.live",
         "await self.store.delete(tenant, document.id, keep=document.version)",

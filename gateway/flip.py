@@ -88,7 +88,8 @@ class Flip:
             async with self.quiet():
                 await self._follow(indexes, _to_follow(board.pins, before.pins))
                 await self._require_fit([index for name, index in indexes.items() if name not in before.indexes])
-                await asyncio.to_thread(self.last_good.write, Applied(after.generation, board.pins))
+                # In this thread: a flip that is given up here would else be written and not in force.
+                self.last_good.write(Applied(after.generation, board.pins))
                 self.indexes.keep(indexes, board.pins.index)
                 release.current = after
                 stack.pop_all()

@@ -17,9 +17,10 @@ from structlog.typing import EventDict
 
 from deploy.keys import create_key
 from deploy.pinboard import ReleaseConfigError
-from deploy.pins import Pin
+from deploy.pins import Applied, Pin
 from gateway.app import Outside, create_app, open_parts
 from gateway.flip import VersionRefused
+from gateway.lastgood import LastGood
 from gateway.versions import IndexVersions, open_built
 from retrieval.acl import Access
 from retrieval.catalog import Catalog
@@ -334,6 +335,34 @@ def test_who_waits_for_a_slow_version_can_still_roll_back(house: House) -> None:
         waiting.result()
         assert made_by(house) == (STABLE.name, MODEL.name, "3")
         assert THIRD.name not in states(house)
+
+
+def test_a_flip_that_is_given_up_while_it_is_written_is_in_force_or_not_written(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = LastGood.write
+
+    def given_up(last_good: LastGood, applied: Applied) -> None:
+        real(last_good, applied)
+        for task in asyncio.all_tasks(loops[0]):
+            if "_apply" in repr(task.get_coro()):
+                loops[0].call_soon_threadsafe(task.cancel)
+
+    loops: list[asyncio.AbstractEventLoop] = []
+    with gateway(house):
+        build(house, OTHER)
+        assert house.client.portal is not None
+        loops.append(house.client.portal.call(_this_loop))
+        with monkeypatch.context() as patched:
+            patched.setattr(LastGood, "write", given_up)
+            flip(house, Pin(OTHER.name, previous=STABLE.name))
+        written = LastGood(house.settings.last_release).read()
+        assert written is not None
+        assert (made_by(house)[0], int(made_by(house)[2])) == (written.pins.index.stable, written.generation)
+
+
+async def _this_loop() -> asyncio.AbstractEventLoop:
+    return asyncio.get_running_loop()
 
 
 def forcing(house: House, path: str, caller: str, **headers: str) -> Any:

@@ -20,7 +20,7 @@ from retrieval.errors import IndexPinned, RecipeError
 from retrieval.index import IndexManifest, IndexRecipe, load_recipe
 from retrieval.ingest.sandbox import ParserPool
 from retrieval.live import Followed, LiveIndex, Progress, closing
-from retrieval.opening import Place, drop_index, open_live
+from retrieval.opening import Place, dormant, drop_index, open_live
 from retrieval.preflight import Check, preflight
 from retrieval.store import Narrowing
 
@@ -105,8 +105,7 @@ async def list_indexes(settings: Settings) -> list[Listed]:
     pins = read_pinboard(settings.releases).pins.index
     roles = {name: role for role, name in msgspec.structs.asdict(pins).items() if name is not None}
     async with Catalog.open(settings.catalog) as catalog:
-        described = {path.stem for path in versions_of(settings).glob("idx-*.yaml")}
-        names = {one.manifest.name for one in await catalog.seals()} | set(roles) | described
+        names = {one.manifest.name for one in await catalog.seals()} | set(roles) | _described(settings)
         return [await _listed(catalog, name, roles.get(name)) for name in sorted(names)]
 
 
@@ -114,7 +113,7 @@ async def show_index(settings: Settings, name: str) -> tuple[Listed, IndexRecipe
     """One version and its recipe."""
     listed = next((one for one in await list_indexes(settings) if one.name == name), None)
     if listed is None:
-        raise RecipeError(f"index version {name!r} is not known: `twinpin index list` shows what is")
+        raise _unknown(name)
     return listed, listed.sealed.recipe if listed.sealed else find_recipe(settings, name)
 
 
@@ -163,12 +162,16 @@ def compare(
 
 
 async def drop(settings: Settings, name: str) -> None:
-    """Remove a version that no pin names; IndexPinned for one that is."""
+    """Remove a version that no pin names; IndexPinned for one that is, RecipeError for what is no version here."""
     pins = read_pinboard(settings.releases).pins.index
     if name in pins.named:
         raise IndexPinned(f"index {name!r} is pinned in {settings.releases.name}: take it out there first")
+    place = place_of(settings)
     async with Catalog.open(settings.catalog) as catalog:
-        await drop_index(name, place_of(settings), catalog)
+        begun = {found for found, _, _ in await dormant(place, catalog, ())}
+        if name not in begun | _described(settings):
+            raise _unknown(name)
+        await drop_index(name, place, catalog)
 
 
 def versions_of(settings: Settings) -> Path:
@@ -188,6 +191,15 @@ async def opened_index(settings: Settings, name: str) -> AsyncIterator[LiveIndex
         await stack.enter_async_context(closing(index))
         await index.follow()
         yield index
+
+
+def _described(settings: Settings) -> set[str]:
+    """The versions that have a file here, built or not."""
+    return {path.stem for path in versions_of(settings).glob("idx-*.yaml")}
+
+
+def _unknown(name: str) -> RecipeError:
+    return RecipeError(f"index version {name!r} is not known: `twinpin index list` shows what is")
 
 
 async def _listed(catalog: Catalog, name: str, role: str | None) -> Listed:

@@ -57,6 +57,14 @@ def test_a_version_is_built_listed_shown_and_dropped(built: Cli, tmp_path: Path)
     assert "take it out there first" in refused(built("index", "drop", RECIPE.name))
 
 
+@pytest.mark.parametrize("name", ["", ".", "..", "../..", "idx-none-00000000"])
+def test_only_versions_are_dropped(built: Cli, tmp_path: Path, name: str) -> None:
+    before = sorted((tmp_path / "data").rglob("*.json"))
+    assert "not known" in refused(built("index", "drop", name))
+    assert before == sorted((tmp_path / "data").rglob("*.json"))
+    assert [one["documents"] for one in shown(built, "index", "list")] == [1]
+
+
 def test_a_version_is_checked_and_what_fails_makes_three(built: Cli, tmp_path: Path) -> None:
     name = derived(built, "candidates=10")
     golden = tmp_path / "golden.jsonl"

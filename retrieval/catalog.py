@@ -247,7 +247,7 @@ class Catalog(Ledger):
         return left
 
     def writing(self, tenants: Iterable[str]) -> AbstractAsyncContextManager[None]:
-        """Be the only one who writes documents of these tenants, in this process and, on PostgreSQL, in any."""
+        """Be the only one who writes documents of these tenants, in this process and in any other."""
         return self.database.locked(tenants)
 
     async def scrub(self) -> str:

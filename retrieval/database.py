@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from retrieval import migrations
+from retrieval.claims import Claims
 from retrieval.errors import CatalogError
 from retrieval.reader import Reader
 from retrieval.tables import contents, documents, ingestion_items, originals, pieces, versions
@@ -25,6 +26,7 @@ Insert: TypeAlias = sqlite.Insert | postgresql.Insert
 
 _MIGRATING = 0x7477696E70696E  # the advisory lock of whoever makes or changes tables
 _BEGINS = "begins"  # execution option: how a transaction begins on SQLite
+_POSITIVE = (1 << 62) - 1  # a place in a file
 _HOLD_TEXTS = (documents, versions, originals, contents, pieces, ingestion_items)
 # A writer that sits on a lock and whose machine is gone is noticed in a minute, not in two hours.
 _KEEPALIVE = {"tcp_keepalives_idle": "30", "tcp_keepalives_interval": "10", "tcp_keepalives_count": "3"}
@@ -47,6 +49,7 @@ class Database:
         self._engines = engines
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._turn = nullcontext() if place is None else asyncio.Lock()
+        self._claims = None if place is None else Claims(place.with_name(f"{place.name}-lock"))
         self.place = place
 
     @classmethod
@@ -91,7 +94,7 @@ class Database:
 
     @asynccontextmanager
     async def locked(self, names: Iterable[str]) -> AsyncIterator[None]:
-        """Hold a lock per name, against tasks of this process and, on PostgreSQL, against other processes.
+        """Hold a lock per name, against tasks of this process and against other processes.
 
         A lock is let go when its process dies. Names are taken in one order, so that nobody waits in a circle.
         """
@@ -101,6 +104,9 @@ class Database:
                 await held.enter_async_context(self._locks.setdefault(name, asyncio.Lock()))
             if self._engines.patient is not None:
                 await held.enter_async_context(_advisory(self._engines.patient, sorted(map(_lock_key, wanted))))
+            if self._claims is not None:
+                with mapped():
+                    await held.enter_async_context(self._claims.held({_lock_key(name) & _POSITIVE for name in wanted}))
             yield
 
     async def scrub(self) -> str:
@@ -131,6 +137,8 @@ class Database:
     async def _close(self) -> None:
         if self._engines.reader is not None:
             self._engines.reader.close()
+        if self._claims is not None:
+            self._claims.close()
         for engine in (self._engines.main, self._engines.patient):
             if engine is not None:
                 await engine.dispose()

@@ -204,8 +204,13 @@ asyncio.run(hold(sys.argv[1]))
 """
 
 
-async def test_other_processes_wait_too_until_the_holder_is_gone(postgres: Postgres) -> None:
-    url = postgres.create("catalog")
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+async def test_other_processes_wait_too_until_the_holder_is_gone(
+    tmp_path: Path, request: pytest.FixtureRequest, kind: str
+) -> None:
+    url = str(tmp_path / "catalog.db")
+    if kind == "postgresql":
+        url = request.getfixturevalue("postgres").create("catalog")
     with processes(HOLD, url) as (holder,):
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"

@@ -236,12 +236,15 @@ class Catalog(Ledger):
         theirs = sa.select(changes.c.document).where(changes.c.tenant == tenant, changes.c.ingestion == ingestion)
         return [str(row.document) for row in await self._all(theirs.distinct().order_by(changes.c.document))]
 
-    async def unmentioned(self, texts: Sequence[str]) -> list[str]:
-        """Those of `texts` that stand in nothing that is kept of any document: reads all there is, for erasure."""
+    async def unmentioned(self, texts: Sequence[str], *, besides: str = "") -> list[str]:
+        """Those of `texts` that stand in nothing that is kept of any document: reads all there is, for erasure.
+
+        That there was a document `besides` stays on record, and does not count.
+        """
         statement, left = mentioned(self.database.dialect), []
         async with self.database.connect() as connection:
             for text in texts:
-                values = {"words": text, "encoded": text.encode()}
+                values = {"words": text, "encoded": text.encode(), "besides": besides}
                 if not (await connection.execute(statement, values)).scalar_one():
                     left.append(text)
         return left

@@ -31,6 +31,16 @@ async def test_a_document_whose_words_stand_in_every_store(tmp_path: Path, name:
         await erased(world, ("acme", name), tmp_path)
 
 
+async def test_a_document_that_names_another_which_is_gone(tmp_path: Path) -> None:
+    """That there was one is on record for ever: its id is no trace of whoever named it."""
+    async with open_world(tmp_path, an_oracle()) as world:
+        gone, index = ("acme", "policies/refunds.md"), ("acme", "policies/index.md")
+        await world.put(gone, Paper(draw.text(RNG, 1)), STAFF)
+        await world.delete(gone)
+        await world.put(index, Paper(f"Policies:\n\n{gone[1]}\n\n{draw.text(RNG, 1)}"), STAFF)
+        await erased(world, index, tmp_path)
+
+
 async def test_one_of_the_same_name_was_deleted_while_an_index_version_slept(tmp_path: Path) -> None:
     async with open_world(tmp_path, an_oracle()) as world:
         for tenant in ("acme", "other"):

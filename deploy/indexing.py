@@ -12,6 +12,7 @@ import yaml
 from deploy.golden import GoldenQuestion
 from deploy.ingesting import place_of
 from deploy.pinboard import read_pinboard
+from deploy.pins import Applied
 from deploy.settings import Settings
 from retrieval.acl import access_filter
 from retrieval.building import build
@@ -20,7 +21,7 @@ from retrieval.errors import IndexPinned, RecipeError
 from retrieval.index import IndexManifest, IndexRecipe, load_recipe
 from retrieval.ingest.sandbox import ParserPool
 from retrieval.live import Followed, LiveIndex, Progress, closing
-from retrieval.opening import Place, dormant, drop_index, open_live
+from retrieval.opening import EMBEDDED, Place, dormant, drop_index, open_live
 from retrieval.preflight import Check, preflight
 from retrieval.store import Narrowing
 
@@ -168,9 +169,14 @@ async def drop(settings: Settings, name: str) -> None:
         raise IndexPinned(f"index {name!r} is pinned in {settings.releases.name}: take it out there first")
     place = place_of(settings)
     async with Catalog.open(settings.catalog) as catalog:
-        begun = {found for found, _, _ in await dormant(place, catalog, ())}
-        if name not in begun | _described(settings):
+        begun = {found: where for found, where, _ in await dormant(place, catalog, ())}
+        if name not in begun.keys() | _described(settings):
             raise _unknown(name)
+        if begun.get(name, place.name) != EMBEDDED and name in _last_in_force(settings):
+            raise IndexPinned(
+                f"index {name!r} was in force when the gateway last changed its pins, and a server drops what is in "
+                f"use: let the gateway apply a {settings.releases.name} without it first"
+            )
         await drop_index(name, place, catalog)
 
 
@@ -191,6 +197,17 @@ async def opened_index(settings: Settings, name: str) -> AsyncIterator[LiveIndex
         await stack.enter_async_context(closing(index))
         await index.follow()
         yield index
+
+
+def _last_in_force(settings: Settings) -> tuple[str, ...]:
+    """What the gateway here answers from, which a file of pins that it refused does not change."""
+    if not settings.last_release.exists():
+        return ()
+    try:
+        return msgspec.json.decode(settings.last_release.read_bytes(), type=Applied).pins.index.named
+    except msgspec.DecodeError as error:
+        told = f"what is in force is not known, as {settings.last_release.name!r} is damaged: start the gateway first"
+        raise IndexPinned(told) from error
 
 
 def _described(settings: Settings) -> set[str]:

@@ -1,12 +1,17 @@
 """`twinpin index`: versions are built beside the one that answers, looked at, compared, and dropped."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 
+from deploy.pins import Applied, Pin, Pins
+from retrieval.catalog import Catalog
+from retrieval.layout import Layout
 from tests.deploy.commandline import RECIPE, Cli, refused
 
 GOLDEN = {
@@ -55,6 +60,27 @@ def test_a_version_is_built_listed_shown_and_dropped(built: Cli, tmp_path: Path)
     assert built("index", "drop", name).out == f"dropped {name}\n"
     assert not (tmp_path / "data" / "indexes" / name).exists()
     assert "take it out there first" in refused(built("index", "drop", RECIPE.name))
+
+
+def test_what_a_gateway_answers_from_is_not_dropped_from_a_server(built: Cli, tmp_path: Path) -> None:
+    """Its file of pins names another version, but was refused: nothing but this stands before the collection."""
+    name = derived(built, "candidates=10")
+    last, data = Applied(3, Pins(Pin(name), Pin("mdl-any"))), Layout()
+    data.data, data.catalog_url = tmp_path / "data", None
+    data.last_release.write_bytes(msgspec.json.encode(last))
+    asyncio.run(_move(data.catalog, name, "http://127.0.0.1:1"))
+    assert "in force" in refused(built("index", "drop", name))
+    data.last_release.write_text("{")
+    assert "damaged" in refused(built("index", "drop", name))
+    asyncio.run(_move(data.catalog, name, "embedded"))
+    assert built("index", "drop", name).code == 0, "an embedded one is locked by whoever has it open"
+
+
+async def _move(where: Path | str, name: str, place: str) -> None:
+    async with Catalog.open(where) as catalog:
+        manifest = await catalog.manifest(name)
+        assert manifest is not None
+        await catalog.seal(manifest, place)
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../..", "idx-none-00000000"])

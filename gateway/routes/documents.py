@@ -79,7 +79,7 @@ async def list_all(request: Request) -> Response:
     principal, library = reader(request), parts(request).library
     query = asked(request, Listing)
     if query.origin and not writes(principal):
-        raise Forbidden("where documents came from is for keys with the scope 'documents:write': leave `origin` out")
+        raise Forbidden("this key may not ask for documents by their origin: it lacks the scope 'documents:write'")
     found, more = await page(library.catalog, principal, query, place(query.after))
     shown = [_shown(principal, one) for one in found]
     return _json({"object": "list", "data": shown, "next": cursor(more)})

@@ -166,9 +166,14 @@ class House:
     client: TestClient = field(init=False)
 
     def pin(self, index: Pin, model: Pin) -> None:
-        """Write `releases.yaml`."""
-        text = yaml.safe_dump(msgspec.to_builtins(Pins(index, model)))
-        self.settings.releases.write_text(text, "utf-8")
+        """Write `releases.yaml`, in one go: it is being followed."""
+        self.release_as(yaml.safe_dump(msgspec.to_builtins(Pins(index, model))))
+
+    def release_as(self, text: str) -> None:
+        """Make this the content of `releases.yaml`."""
+        draft = self.settings.releases.with_suffix(".draft")
+        draft.write_text(text, "utf-8")
+        draft.replace(self.settings.releases)
 
     def describe(self, version: IndexRecipe | ModelManifest) -> str:
         """File a version's description beside `releases.yaml`; its name."""

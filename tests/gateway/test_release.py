@@ -217,7 +217,7 @@ def test_a_model_version_is_flipped_on_its_own_and_shares_the_engine(house: Hous
 
 
 def break_text(house: House) -> None:
-    house.settings.releases.write_text("index: [")
+    house.release_as("index: [")
 
 
 def take_away(house: House) -> None:
@@ -291,7 +291,7 @@ def test_what_cannot_be_put_in_force_is_refused_whole_and_changes_nothing(
         assert measured["twinpin_release_config_ok"] == 0
         assert measured["twinpin_release_config_errors_total"] == 1
         assert [line["event"] for line in logged].count("release_refused") == 1
-        house.settings.releases.write_text(good)
+        house.release_as(good)
         look(house)
         assert shown(house)["refused"] is None
         assert house.metrics()["twinpin_release_config_ok"] == 1

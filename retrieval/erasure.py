@@ -19,7 +19,7 @@ from retrieval.ingestions import Ingestions
 from retrieval.live import Key, LiveIndex
 from retrieval.opening import Place, dormant, open_store
 from retrieval.receipt import Erased, Receipt, SignedReceipt, Signer
-from retrieval.residue import scan
+from retrieval.residue import scan_apart
 from retrieval.store import ChunkStore
 
 _SHORTEST, _LONGEST, _SAMPLES = 8, 24, 48
@@ -64,7 +64,7 @@ class CatalogErasure:
         files = [path for name in names if (path := file.with_name(name)).exists()]
         needles = [word.encode() for word in subject.words]
         try:
-            residue = await asyncio.to_thread(scan, files, needles)
+            residue = await asyncio.to_thread(scan_apart, files, needles)
         except OSError as error:
             raise CatalogError(f"the catalog's files cannot be scanned: {error.strerror}") from error
         return Erased("catalog", done, residue.scanned, residue.found, self.until(), len(needles))
@@ -140,7 +140,7 @@ class Eraser:
         requested, words = self.now(), await self._words(tenant, document)
         deleted = await self.documents.delete(tenant, document, erased=True)
         named = [document] if _tells(document) else []
-        left = await self.documents.catalog.unmentioned([*named, *words])
+        left = await self.documents.catalog.unmentioned([*named, *words], besides=document)
         subject = Subject(tenant, document, tuple(word for word in left if word in words), tuple(left))
         stores = [await _erased(one, subject) for one in await self._erasables()]
         if holding := await self.documents.catalog.holders(tenant, document):

@@ -1,5 +1,7 @@
 """An erasure leaves no byte behind that can be looked for, and a receipt that cannot be changed unseen."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -55,6 +57,25 @@ async def test_no_byte_is_left_in_catalog_index_dormant_index_or_queue(tmp_path:
         assert await made.shown("lunch noon") == {"other.md"}
         await made.index.require_whole()
     assert traces(tmp_path) <= {"boards/nightjar.md"}, "the tombstone keeps the id, and nothing else"
+
+
+async def test_the_catalog_stays_whole_when_others_come_and_go_after_an_erasure(tmp_path: Path) -> None:
+    """Who reads a file of SQLite's in its own process and closes it has given SQLite's locks away."""
+    async with shelf(tmp_path) as made:
+        await made.documents.put([new("boards/nightjar.md", TEXT), new("other.md", "Lunch is at noon.")])
+        await eraser(made).erase("acme", "boards/nightjar.md")
+        place = made.catalog.place
+        assert place is not None
+        log = place.with_name(f"{place.name}-wal")
+        before = log.stat().st_ino
+        look = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('SELECT count(*) FROM documents').fetchall()"
+        subprocess.run([sys.executable, "-c", look, str(place)], check=True)  # noqa: ASYNC221
+        assert log.exists(), "another process took itself for the last one"
+        assert log.stat().st_ino == before
+        await made.documents.put([new("later.md", "Dinner is at eight.")])
+        look = "import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute('SELECT id FROM documents').fetchall())"
+        seen = subprocess.run([sys.executable, "-c", look, str(place)], check=True, capture_output=True)  # noqa: ASYNC221
+        assert b"later.md" in seen.stdout
 
 
 async def test_the_scan_looks_for_words_that_are_the_documents_own(tmp_path: Path) -> None:

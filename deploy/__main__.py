@@ -3,6 +3,7 @@
 import sys
 
 import typer
+from pydantic import ValidationError
 
 from deploy.client import GatewayRefused
 from deploy.commands import asking, documents, index, ingest, keys, stack
@@ -11,6 +12,7 @@ from deploy.keys import KeyFileError
 from deploy.local import StackError
 from deploy.pinboard import ReleaseConfigError
 from retrieval.errors import RetrievalError
+from retrieval.layout import settings_refused
 from serving.errors import ServingError
 
 REFUSED = 2
@@ -49,6 +51,9 @@ def main() -> None:
     """Run a command; expected refusals are one line on standard error and exit code 2."""
     try:
         app()
+    except ValidationError as error:  # pydantic checks settings here, and nothing else
+        sys.stderr.write(f"twinpin: {settings_refused(error)}\n")
+        sys.exit(REFUSED)
     except _EXPECTED as error:
         sys.stderr.write(f"twinpin: {error}\n")
         sys.exit(REFUSED)

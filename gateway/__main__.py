@@ -6,15 +6,21 @@ import sys
 
 import structlog
 import uvicorn
+from pydantic import ValidationError
 
 from gateway.app import create_app
 from gateway.settings import Settings
+from retrieval.layout import settings_refused
 
 
 def main() -> int:
-    """Serve until a signal; 2, with the reason logged, when the address is taken or a pinned version does not open."""
+    """Serve until a signal; 2, with the reason logged, when a setting, the address or a pinned version is no good."""
     configure_logs()
-    settings = Settings()
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        structlog.get_logger().critical("cannot_start", reason=settings_refused(error))
+        return 2
     config = uvicorn.Config(
         create_app(settings), log_config=None, log_level="critical", access_log=False, lifespan="on"
     )

@@ -11,7 +11,9 @@ from retrieval.layout import Layout
 class Settings(BaseSettings, Layout):
     """Every field is read from `TWINPIN_<NAME>`; all have a default that works on one machine."""
 
-    model_config = SettingsConfigDict(env_prefix="TWINPIN_", extra="ignore", use_attribute_docstrings=True)
+    model_config = SettingsConfigDict(
+        env_prefix="TWINPIN_", env_ignore_empty=True, extra="ignore", use_attribute_docstrings=True
+    )
 
     host: str = "127.0.0.1"
     """Address to listen on."""

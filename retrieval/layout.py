@@ -3,7 +3,7 @@
 from datetime import timedelta
 from pathlib import Path
 
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 
 class Layout:
@@ -51,3 +51,8 @@ class Layout:
     def backup_retention(self) -> timedelta:
         """After how long backups and logs have let go of what was erased."""
         return timedelta(days=self.backup_days)
+
+
+def settings_refused(error: ValidationError) -> str:
+    """What is wrong with settings, in one line; no value is told, as it may be a secret."""
+    return "; ".join(f"TWINPIN_{str(one['loc'][0]).upper()}: {one['msg']}" for one in error.errors() if one["loc"])

@@ -101,9 +101,16 @@ def delete(document: str, tenant: Tenant = None, as_json: AsJson = False) -> Non
 
 @app.command("access")
 def access(
-    document: str, allow: Grants = None, deny: Grants = None, tenant: Tenant = None, as_json: AsJson = False
+    document: str,
+    allow: Grants = None,
+    nobody: Annotated[bool, typer.Option("--nobody", help="In place of --allow: take it from all readers.")] = False,
+    deny: Grants = None,
+    tenant: Tenant = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Set who may read a document: both lists as they are to be. Without --allow nobody may."""
+    """Set who may read a document: both lists as they are to be."""
+    if bool(allow) == nobody:
+        raise typer.BadParameter("say who may read it from now on, --allow for each, or --nobody")
     shown = _change(lambda desk: desk.grant(tenant, document, sorted(allow or ()), sorted(deny or ())))
     if as_json:
         print_json(shown)

@@ -9,6 +9,7 @@ import msgspec
 import typer
 
 TROUBLED = 3
+_WIDEST = 10_000
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
@@ -23,12 +24,22 @@ def print_line(text: str) -> None:
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Rows under a header; what is None is left empty."""
+    """Rows under a header; what is None is left empty. Long words are broken, never cut: names are there to be copied.
+
+    In a file or a pipe lines are as long as they have to be.
+    """
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(*header)
+    table = Table()
+    for name in header:
+        table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(*("" if cell is None else escape(str(cell)) for cell in row))
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal:
+        console.width = max(
+            console.width, console.measure(table, options=console.options.update(max_width=_WIDEST)).maximum
+        )
+    console.print(table)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -93,6 +94,24 @@ def test_a_process_ends_with_the_same_code(cli: Cli, tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stderr) == (2, "twinpin: there is no folder or file 'none'\n")
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("module", ["deploy", "gateway"])
+def test_a_setting_that_is_not_valid_is_named_and_its_value_is_not(module: str, tmp_path: Path) -> None:
+    given = {**os.environ, "TWINPIN_DATA": str(tmp_path), "TWINPIN_PORT": "hunter2", "TWINPIN_BACKUP_DAYS": ""}
+    command = [sys.executable, "-m", module, *(["keys", "list"] if module == "deploy" else [])]
+    done = subprocess.run(command, cwd=ROOT, env=given, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert "TWINPIN_PORT: " in done.stderr
+    assert "hunter2" not in done.stderr
+    assert "BACKUP" not in done.stderr, "an empty one is as good as none"
+
+
+def test_tables_in_a_pipe_cut_no_names(cli: Cli, folder: Path, environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("COLUMNS", "30")
+    cli("ingest", str(folder))
+    assert f" {RECIPE.name} " in cli("index", "list").out
+    assert " a.md " in cli("documents", "list").out
 
 
 def test_keys_are_created_listed_and_revoked(cli: Cli, tmp_path: Path) -> None:

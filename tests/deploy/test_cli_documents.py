@@ -87,7 +87,8 @@ def test_people_are_shown_tables_and_sentences(desk: Cli, file: Path) -> None:
     assert "visits/badges.md" in said.out
     assert "group:staff" in said.out
     assert BADGE in desk("documents", "show", "visits/badges.md").out
-    assert "readers nobody" in desk("documents", "access", "visits/badges.md").out
+    assert desk("documents", "access", "visits/badges.md", "--deny", "user:eve").code == 2, "nobody by mistake"
+    assert "readers nobody" in desk("documents", "access", "visits/badges.md", "--nobody").out
     assert "sha256:" in desk("documents", "history", "visits/badges.md").out
     assert desk("documents", "delete", "visits/badges.md").out.startswith("deleted visits/badges.md (change ")
     erased = desk("erase", "visits/badges.md").out

@@ -19,6 +19,7 @@ from retrieval.sparse import Bm25Encoder
 from retrieval.store import ChunkStore, HybridQuery, Narrowing
 
 _WIDEN = 4
+_PATIENCE = 8
 # Passages read beyond those that are shown: a newer one of the same words may have scored a little less.
 _AHEAD = 4
 
@@ -127,21 +128,24 @@ class Finder:
     async def _gather(self, query: HybridQuery, access: AccessFilter, narrowing: Narrowing, wanted: int) -> "_Gathered":
         """Walk down the fused order until `wanted` passages that differ passed every check.
 
-        A document that was replaced between the scores and the catalog's word has other chunks by now: scores are asked
-        for again until the catalog drops the same ones. The dense leg scores every permitted chunk, so when it comes
-        back short there is nothing more to widen to.
+        A document that was replaced between the scores and the catalog's word has other chunks by now: where that may
+        be so, scores are asked for again, until the catalog did not change meanwhile. The dense leg scores every
+        permitted chunk, so when it comes back short there is nothing more to widen to.
         """
-        dropped: set[ChunkId] = set()
+        sequence, patience = None, _PATIENCE
         while True:
             legs = await self._store.score(query, access, narrowing)
             gathered = await self._check(fuse(legs, self._recipe.fusion), access, wanted)
             if len(gathered.groups) >= wanted:
                 return gathered
-            if gathered.dropped == dropped:
-                if len(legs.dense) < query.limit:
-                    return gathered
+            before = sequence
+            sequence = await self._catalog.sequence(access.tenant) if gathered.dropped and patience else before
+            if sequence != before:
+                patience -= 1
+            elif len(legs.dense) < query.limit:
+                return gathered
+            else:
                 query = replace(query, limit=query.limit * _WIDEN)
-            dropped = gathered.dropped
 
     async def _check(self, order: Sequence[Candidate], access: AccessFilter, wanted: int) -> "_Gathered":
         gathered = _Gathered(self._today(), Groups(self._recipe.collapse))

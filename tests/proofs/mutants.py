@@ -201,8 +201,8 @@ AUTHORITY = [
     Mutant(
         "finding: what was replaced meanwhile",
         "retrieval.search",
-        "if gathered.dropped == dropped:",
-        "if True:",
+        "if sequence != before:",
+        "if False:",
         "tests/proofs/test_together.py::test_every_reader_finds_each_document_as_it_was_at_one_moment",
     ),
     _guard(

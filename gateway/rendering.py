@@ -12,6 +12,7 @@ from gateway import errors
 
 _log = structlog.get_logger()
 _NOT_JSON = "the body is not valid JSON"
+_NO_OBJECT = "send a JSON object, with the header `Content-Type: application/json`"
 
 
 async def render(request: Request, error: Exception) -> Response:
@@ -43,6 +44,8 @@ async def render_invalid(request: Request, error: Exception) -> Response:
     if first["type"] == "json_invalid":
         return await render(request, errors.Invalid(_NOT_JSON))
     field = ".".join(str(part) for part in first["loc"] if part != "body" and not _is_type(part)) or None
+    if field is None and first["type"] in ("model_attributes_type", "model_type"):
+        return await render(request, errors.Invalid(_NO_OBJECT))
     message = first["msg"].removeprefix("Value error, ")
     return await render(request, errors.Invalid(f"{field}: {message}" if field else message, param=field))
 

@@ -102,6 +102,14 @@ def test_a_body_that_is_no_json_object_is_422(house: House, path: str, body: byt
     assert error_of(response)["code"] == "invalid_request"
 
 
+def test_json_that_is_not_said_to_be_json_is_refused_with_the_header_to_send(house: House) -> None:
+    """As curl's `-d` sends it."""
+    headers = {**house.headers("ana"), "content-type": "application/x-www-form-urlencoded"}
+    refused = house.client.post("/v1/answer", content=b'{"question": "Who?"}', headers=headers)
+    assert refused.status_code == 422
+    assert "Content-Type: application/json" in error_of(refused)["message"]
+
+
 def test_what_is_not_json_is_said_to_be_that(house: House) -> None:
     for body in (b"{", b"\xff\xfe\x00", b"[" * 100_000, b'{"max_tokens": ' + b"9" * 5_000 + b"}"):
         error = error_of(send(house, body))

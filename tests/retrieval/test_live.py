@@ -132,7 +132,9 @@ async def test_the_preflight_catches_what_it_looks_for(tmp_path: Path) -> None:
         await store.delete("acme", "doc-0.md")
         assert "holds what the catalog noted" in _failed(await preflight(made.index))
         await made.catalog.grant("acme", "doc-3.md", HR)
-        assert "has heard of every change" in _failed(await preflight(made.index))
+        assert "has heard of every deletion and change of access" not in _failed(await preflight(made.index))
+        await made.catalog.require("acme", await made.catalog.sequence("acme"))
+        assert "has heard of every deletion and change of access" in _failed(await preflight(made.index))
 
 
 async def test_the_preflight_is_not_passed_by_showing_nothing_to_anybody(tmp_path: Path) -> None:

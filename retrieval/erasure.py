@@ -22,7 +22,8 @@ from retrieval.receipt import Erased, Receipt, SignedReceipt, Signer
 from retrieval.residue import scan_apart
 from retrieval.store import ChunkStore
 
-_SHORTEST, _LONGEST, _SAMPLES = 8, 24, 48
+_SHORTEST, _LONGEST = 8, 24
+_SAMPLES, _FEWEST = 96, 6  # of all versions together, and of each: every one is looked for in all that is kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +168,10 @@ class Eraser:
     async def _words(self, tenant: str, document: str) -> list[str]:
         """Samples of all that is kept of it: of every version's title and text."""
         catalog, found = self.documents.catalog, []
-        for version in await catalog.history(tenant, document):
+        versions = await catalog.history(tenant, document)
+        for version in versions:
             text = await catalog.text(tenant, document, version.document.version, PARSER) or ""
-            found += [version.document.title, *_samples(text)]
+            found += [version.document.title, *_samples(text, max(_FEWEST, _SAMPLES // len(versions)))]
         before = self._sought.get((tenant, document), frozenset())
         if words := before.union(word for word in found if _tells(word) and word not in document):
             self._sought[tenant, document] = words
@@ -208,8 +210,8 @@ def _tells(words: str) -> bool:
     return len(words.encode()) >= _SHORTEST and not words.isidentifier()
 
 
-def _samples(text: str) -> list[str]:
+def _samples(text: str, most: int) -> list[str]:
     """Beginnings of lines from all over a text, short enough to stand in a file in one piece."""
     lines = [line for raw in text.splitlines() if (line := raw.strip())]
-    step = max(1, len(lines) // _SAMPLES)
+    step = max(1, -(-len(lines) // most))
     return [line[:_LONGEST] for line in lines[::step]]

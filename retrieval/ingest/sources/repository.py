@@ -82,6 +82,8 @@ class Repository:
 
     def entries(self, commit: str, folder: str) -> list[Entry]:
         """Everything below a folder of a commit, in path order."""
+        if self._run("cat-file", "-t", f"{commit}:{folder}", may_fail=True).strip() != b"tree":
+            raise SourceError(f"{self.root.name!r} has no folder {folder!r} in commit {commit[:12]}")
         listed = self._run("ls-tree", "-r", "-z", "-l", "--full-tree", f"{commit}:{folder}")
         return sorted((_entry(line) for line in listed.split(b"\0") if line), key=lambda one: one.path)
 

@@ -17,6 +17,7 @@ from retrieval.ingest.sources.spool import Nothing, Spool
 
 Row: TypeAlias = Callable[[str], object]
 _OF_ACCESS = ("tenant", "allow", "deny")
+_NEEDED = {"tenant": "tenant", "allow": "allow list"}
 
 
 class Fields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -103,6 +104,9 @@ class Mapper:
             except (ValueError, TypeError, SourceError) as error:
                 flaw = f"{identity!r} has {part} in {column!r}, which cannot be used: {error}"
                 said |= {"allow": []} if part in _OF_ACCESS else {}
+                continue
+            if part in _NEEDED and not said[part]:
+                flaw = flaw or f"{identity!r} has no {_NEEDED[part]}: {column!r} of its row is empty"
         if isinstance(older := said.get("supersedes"), str):
             said["supersedes"] = self.book.id(older)
         return _over(self.book.rule(name), said), flaw

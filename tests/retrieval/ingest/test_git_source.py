@@ -134,8 +134,9 @@ def test_a_part_of_a_repository_has_rules_and_ids_of_its_own(checkout: Checkout)
 
 @pytest.mark.parametrize("folder", ["../x", "/", "a//b", "./a", "missing", "a.md"])
 def test_what_is_no_folder_of_a_commit_is_refused(checkout: Checkout, folder: str) -> None:
-    with pytest.raises(SourceError):
+    with pytest.raises(SourceError) as refused:
         GitSource(checkout.root, folder=folder)
+    assert "fatal" not in str(refused.value), "in our words"
 
 
 def test_links_submodules_and_hidden_files_are_no_documents(checkout: Checkout, tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def test_rules_match_ids_and_say_what_no_column_does(database: Database) -> None
 @pytest.mark.parametrize(
     ("readers", "told"),
     [
-        (None, "'a' has no allow list: add a rule for it to crm.yaml"),
+        (None, "'a' has no allow list: 'readers' of its row is empty"),
         ("", "'a' has no allow list"),
         ("[]", "'a' has no allow list"),
         ("staff", "'a' grants 'staff'"),

@@ -5,12 +5,16 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
+import structlog
+
 from gateway.errors import GatewayError, as_gateway_error
 from retrieval.errors import RetrievalError
 from serving.errors import ServingError
 
 _FRESH_SECONDS = 3.0
 _PATIENCE_SECONDS = 10.0
+_READY = "ready"
+_log = structlog.get_logger()
 
 
 @dataclass(slots=True)
@@ -27,17 +31,24 @@ class Readiness:
         async with self._lock:
             if time.monotonic() - self._asked > _FRESH_SECONDS:
                 states = await asyncio.gather(*(_state(probe()) for probe in self.probes.values()))
-                self._checks = dict(zip(self.probes, states, strict=True))
+                for part, (state, reason) in zip(self.probes, states, strict=True):
+                    self._note(part, state, reason)
                 self._asked = time.monotonic()
-            return self._checks
+            return dict(self._checks)
+
+    def _note(self, part: str, state: str, reason: str) -> None:
+        """Callers are told a code; why it is so stands in the log, once."""
+        if state != self._checks.get(part, _READY):
+            _log.warning("part_changed", part=part, state=state, reason=reason)
+        self._checks[part] = state
 
 
-async def _state(probe: Awaitable[object]) -> str:
+async def _state(probe: Awaitable[object]) -> tuple[str, str]:
     try:
         async with asyncio.timeout(_PATIENCE_SECONDS):
             await probe
     except (GatewayError, RetrievalError, ServingError) as error:
-        return as_gateway_error(error).code
+        return as_gateway_error(error).code, str(error)
     except TimeoutError:
-        return "timeout"
-    return "ready"
+        return "timeout", f"no answer within {_PATIENCE_SECONDS:.0f} s"
+    return _READY, ""

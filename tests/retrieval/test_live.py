@@ -80,7 +80,7 @@ async def test_what_a_crash_left_half_written_is_mended_by_the_next_follow(tmp_p
         (half,) = await made.index.prepare([await _stored(made, "acme", "doc-0.md")])
         await made.index.stage([half], {("acme", "doc-0.md"): half.document})
         await made.index.store.delete("acme", "doc-0.md")
-        with pytest.raises(StoreError, match="drop it and build it again"):
+        with pytest.raises(StoreError, match="twinpin index build"):
             await made.index.require_whole()
         await made.index.follow()
         await made.index.require_whole()

@@ -178,8 +178,8 @@ class LiveIndex:
         found = await self.store.count()
         if found != noted:
             raise StoreError(
-                f"index {self.name!r} holds {found} chunks, the catalog noted {noted}: remove it (`twinpin index drop`,"
-                f" or for a pinned one stop the gateway and delete its folder), then run `twinpin index build {self.name}`"
+                f"index {self.name!r} holds {found} chunks, the catalog noted {noted}: drop it, or if it is pinned stop "
+                f"the gateway and delete its folder, then run `twinpin index build {self.name}`"
             )
 
     async def _pending(self) -> dict[str, list[tuple[str, int]]]:

@@ -178,7 +178,7 @@ class LiveIndex:
         found = await self.store.count()
         if found != noted:
             raise StoreError(
-                f"index {self.name!r} holds {found} chunks, the catalog noted {noted}: drop it, or if it is pinned stop "
+                f"index {self.name!r} holds {found} chunks, the catalog noted {noted}: drop it, or if pinned stop "
                 f"the gateway and delete its folder, then run `twinpin index build {self.name}`"
             )
 

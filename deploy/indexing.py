@@ -10,7 +10,6 @@ import msgspec
 import yaml
 
 from deploy.golden import GoldenQuestion
-from deploy.ingesting import place_of
 from deploy.pinboard import read_pinboard
 from deploy.pins import Applied
 from deploy.settings import Settings
@@ -21,7 +20,7 @@ from retrieval.errors import IndexPinned, RecipeError
 from retrieval.index import IndexManifest, IndexRecipe, load_recipe
 from retrieval.ingest.sandbox import ParserPool
 from retrieval.live import Followed, LiveIndex, Progress, closing
-from retrieval.opening import EMBEDDED, Place, dormant, drop_index, open_live
+from retrieval.opening import EMBEDDED, Place, dormant, drop_index, open_live, place_of
 from retrieval.preflight import Check, preflight
 from retrieval.store import Narrowing
 

@@ -12,7 +12,7 @@ from retrieval.documents import Documents
 from retrieval.erasure import Eraser
 from retrieval.ingest.sandbox import ParserPool
 from retrieval.live import LiveIndex
-from retrieval.opening import Place, open_live
+from retrieval.opening import open_live, place_of
 from retrieval.receipt import Signer
 
 
@@ -57,12 +57,6 @@ async def open_library(settings: Settings, board: Pinboard) -> AsyncIterator[Lib
         documents = Documents(catalog, indexes, parser)
         eraser = Eraser(documents, place_of(settings), Signer(settings.signing_key), _now, settings.backup_retention)
         yield Library(catalog, documents, eraser, indexes)
-
-
-def place_of(settings: Settings) -> Place:
-    """Where this deployment keeps its index versions."""
-    key = settings.qdrant_api_key
-    return Place(settings.indexes, settings.qdrant_url, key.get_secret_value() if key else None)
 
 
 async def _open_stable(

@@ -17,8 +17,6 @@ from retrieval.ingest.blocks import PARSER
 from retrieval.ingestions import Ingestions
 from retrieval.newdocument import NewDocument
 
-_PAGE = 1_000
-
 
 @dataclass(frozen=True, slots=True)
 class LocalDesk:
@@ -29,13 +27,12 @@ class LocalDesk:
 
     async def listed(self, wanted: Wanted) -> list[Shown]:
         found: list[Shown] = []
-        after: tuple[str, str] | None = None
-        while page := await self.catalog.listing(wanted.tenant, origin=wanted.origin, after=after, limit=_PAGE):
-            found += [described(one) for one in page if wanted.category in (None, one.category)]
-            after = page[-1].access.tenant, page[-1].id
-            if len(found) >= wanted.limit:
+        async for one in self.catalog.each(wanted.tenant, origin=wanted.origin):
+            if len(found) == wanted.limit:
                 break
-        return found[: wanted.limit]
+            if wanted.category in (None, one.category):
+                found.append(described(one))
+        return found
 
     async def shown(self, tenant: str | None, document: str) -> Shown:
         known = await self._known(tenant, document)

@@ -40,7 +40,7 @@ from retrieval.erasure import Eraser
 from retrieval.errors import RetrievalError
 from retrieval.ingest.sandbox import ParserPool
 from retrieval.ingestions import Ingestions
-from retrieval.opening import Place
+from retrieval.opening import place_of
 from retrieval.receipt import Signer
 from serving.errors import ServingError
 from serving.generator import Generator
@@ -94,7 +94,7 @@ def create_app(settings: Settings, opening: Opening | None = None) -> FastAPI:
 
 def reach(settings: Settings) -> Outside:
     """The real stores, embedding models and engine; one connection to the engine serves every model version."""
-    place, timeouts = _place(settings), Timeouts(total=settings.answer_seconds)
+    place, timeouts = place_of(settings), Timeouts(total=settings.answer_seconds)
     generator = VllmGenerator(settings.engine_url, timeouts=timeouts, connections=settings.engine_connections)
     return Outside(
         open_index=lambda recipe, catalog, parser: open_built(recipe, place, catalog, parser),
@@ -147,14 +147,9 @@ async def open_parts(settings: Settings, metrics: Metrics, reach: Reach = reach)
 
 
 def _library(settings: Settings, documents: Documents, metrics: Metrics) -> Library:
-    eraser = Eraser(documents, _place(settings), Signer(settings.signing_key), _now, settings.backup_retention)
+    eraser = Eraser(documents, place_of(settings), Signer(settings.signing_key), _now, settings.backup_retention)
     ingestions = Ingestions(documents.catalog)
     return Library(documents.catalog, documents, eraser, ingestions, Intake(ingestions, documents, metrics.document))
-
-
-def _place(settings: Settings) -> Place:
-    key = settings.qdrant_api_key
-    return Place(settings.indexes, settings.qdrant_url, key.get_secret_value() if key else None)
 
 
 def _readiness(catalog: Catalog, indexes: IndexVersions, release: Release, background: Background) -> Readiness:

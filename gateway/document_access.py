@@ -1,6 +1,5 @@
 """Who may do what with which document: the one place where an id in a request becomes a document for its caller."""
 
-from collections.abc import AsyncIterator
 from typing import TypeAlias
 
 from fastapi import Request
@@ -57,23 +56,13 @@ async def page(
     """
     tenant = tenant_for(principal, wanted.tenant)
     found: list[Document] = []
-    async for one in _listed(catalog, None if tenant == EVERY_TENANT else tenant, wanted, after):
+    whose, at_once = None if tenant == EVERY_TENANT else tenant, max(_AT_ONCE, wanted.limit + 1)
+    async for one in catalog.each(whose, origin=wanted.origin, after=after, at_once=at_once):
         if _sees(principal, one) and wanted.category in (None, one.category):
             if len(found) == wanted.limit:
                 return found, (found[-1].access.tenant, found[-1].id)
             found.append(one)
     return found, None
-
-
-async def _listed(
-    catalog: Catalog, tenant: str | None, wanted: Listing, after: Place | None
-) -> AsyncIterator[Document]:
-    while some := await catalog.listing(
-        tenant, origin=wanted.origin, after=after, limit=max(_AT_ONCE, wanted.limit + 1)
-    ):
-        for one in some:
-            yield one
-        after = some[-1].access.tenant, some[-1].id
 
 
 def _sees(principal: Principal, document: Document) -> bool:

@@ -10,7 +10,6 @@ import structlog
 
 from deploy.pins import Pin
 from retrieval.catalog import Catalog
-from retrieval.errors import IndexNotSealed
 from retrieval.index import IndexRecipe
 from retrieval.ingest.prepared import Parser
 from retrieval.live import LiveIndex
@@ -86,18 +85,10 @@ async def open_built(recipe: IndexRecipe, place: Place, catalog: Catalog, parser
         await index.store.verify(recipe.embedder.dimensions)
         if empty:
             await index.seal(place.where(recipe.name, None))
-        await _require_not_lost(index)
         await asyncio.to_thread(_load, index)
         await index.embedder.embed_query("warm up")
         stack.pop_all()
     return index
-
-
-async def _require_not_lost(index: LiveIndex) -> None:
-    """A folder that went missing was made anew just now; filling it takes a build, which a start cannot wait for."""
-    held = (await index.catalog.held(index.name)).values()
-    if any(one.chunks for one in held) and not await index.store.count():
-        raise IndexNotSealed(f"index {index.name!r} is empty: run `twinpin index build {index.name}` again")
 
 
 def _load(index: LiveIndex) -> None:

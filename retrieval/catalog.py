@@ -122,6 +122,20 @@ class Catalog(Ledger):
             page = page.where(sa.tuple_(documents.c.tenant, documents.c.id) > sa.tuple_(*map(sa.literal, after)))
         return [_document(row) for row in await self._all(page)]
 
+    async def each(
+        self,
+        tenant: str | None,
+        *,
+        origin: str | None = None,
+        after: tuple[str, str] | None = None,
+        at_once: int = 1000,
+    ) -> AsyncIterator[Document]:
+        """Documents one after the other, read in pages, from the one `after` on."""
+        while page := await self.listing(tenant, origin=origin, after=after, limit=at_once):
+            for document in page:
+                yield document
+            after = page[-1].access.tenant, page[-1].id
+
     async def history(self, tenant: str, document: str) -> list[Version]:
         """The versions that are kept, newest first; the current one is among them."""
         kept = sa.select(versions).where(*of(versions, tenant, document)).order_by(versions.c.sequence.desc())

@@ -59,10 +59,7 @@ class Documents:
 
     async def known(self, origin: str) -> list[Document]:
         """All documents of one source."""
-        found: list[Document] = []
-        while page := await self.catalog.listing(None, origin=origin, after=_last(found)):
-            found += page
-        return found
+        return [document async for document in self.catalog.each(None, origin=origin)]
 
     async def put(
         self, new: Sequence[NewDocument], *, ingestion: str = "", accepted: Mapping[str, int] | None = None
@@ -270,10 +267,6 @@ def _day(text: str | None) -> date | None:
 def _require_origin(new: NewDocument, known: Document | None) -> None:
     if known is not None and known.origin != new.origin:
         raise conflict(new.id, known.origin)
-
-
-def _last(found: Sequence[Document]) -> Key | None:
-    return (found[-1].access.tenant, found[-1].id) if found else None
 
 
 def _without_repeats(new: Iterable[NewDocument]) -> Iterator[list[NewDocument]]:

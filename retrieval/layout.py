@@ -11,6 +11,8 @@ class Layout:
 
     data: Path
     catalog_url: SecretStr | None
+    qdrant_url: str | None
+    qdrant_api_key: SecretStr | None
     backup_days: int
 
     @property

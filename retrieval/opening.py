@@ -11,6 +11,7 @@ from retrieval.edge_store import EdgeStore
 from retrieval.errors import CatalogError, IndexNotSealed, RecipeError, StoreError
 from retrieval.index import IndexRecipe
 from retrieval.ingest.prepared import Parser
+from retrieval.layout import Layout
 from retrieval.live import LiveIndex
 from retrieval.qdrant_store import QdrantStore
 from retrieval.store import ChunkStore
@@ -38,6 +39,12 @@ class Place:
     def where(self, index: str, sealed: str | None) -> str:
         """Where a version is, or is to be made: its seal decides, then a folder that is there."""
         return sealed or (EMBEDDED if self.folder(index).exists() else self.name)
+
+
+def place_of(layout: Layout) -> Place:
+    """Where a deployment keeps its index versions."""
+    key = layout.qdrant_api_key
+    return Place(layout.indexes, layout.qdrant_url, key.get_secret_value() if key else None)
 
 
 async def open_store(index: str, dimensions: int, place: Place, where: str, *, create: bool = False) -> ChunkStore:

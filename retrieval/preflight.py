@@ -125,14 +125,7 @@ async def _sample(index: LiveIndex, rng: random.Random) -> list[Document]:
 
 
 async def _all(index: LiveIndex) -> list[Document]:
-    found: list[Document] = []
-    while page := await index.catalog.listing(None, after=_after(found)):
-        found += page
-    return found
-
-
-def _after(found: Sequence[Document]) -> tuple[str, str] | None:
-    return (found[-1].access.tenant, found[-1].id) if found else None
+    return [document async for document in index.catalog.each(None)]
 
 
 def _groups(documents: Sequence[Document]) -> frozenset[str]:

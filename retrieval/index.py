@@ -11,24 +11,38 @@ import yaml
 from retrieval.errors import RecipeError
 
 Days = Annotated[int, msgspec.Meta(ge=0)]
+Count = Annotated[int, msgspec.Meta(ge=0)]
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 
 
 class Chunker(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`budget` counts a chunk's own tokens for the embedder; `context` is what is embedded in front of its text."""
+    """`budget` counts a chunk's own tokens for the embedder; `context` is what is embedded in front of its text.
+
+    `budgets` are other budgets for some formats, by the file name's ending without the dot ("csv").
+    """
 
     name: str
     budget: int
     context: Literal["none", "heading"]
+    budgets: dict[str, Count] = {}
 
 
 class Embedding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`package` ships the model in its folder `path`; `digest` is over all files that decide its vectors."""
+    """`package` ships the model in its folder `path`; `digest` is over all files that decide its vectors.
+
+    Without a package `path` is a folder of this machine, or with the runtime "vllm" the name a server knows the model
+    by. A runtime or a precision that moves vectors makes another index version. `query_prefix` and `passage_prefix` are
+    what models that tell the two apart are trained with.
+    """
 
     package: str
     path: str
     digest: str
     dimensions: int
+    runtime: Literal["torch", "openvino", "vllm"] = "torch"
+    precision: Literal["f32", "bf16"] = "f32"
+    query_prefix: str = ""
+    passage_prefix: str = ""
 
 
 class Bm25(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -57,6 +71,17 @@ class Rerank(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pairs: int
 
 
+class Packing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How passages are made of what was found: neighbours in one document become one, and each may grow.
+
+    `grow` is up to how many of the embedder's tokens a passage takes in of what stands around it under its heading, and
+    the rest of a table that it is part of; `per_document` is how many passages one document may have, 0 for any number.
+    """
+
+    grow: Count = 0
+    per_document: Count = 0
+
+
 class IndexRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All that decides what is found. `candidates` is per leg, `passages` how many go on to the model.
 
@@ -79,6 +104,7 @@ class IndexRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     abstain_coverage: float = 0.0
     collapse: Share = 0.9
     freshness: dict[str, Days] = {}
+    packing: Packing | None = None
 
     @property
     def name(self) -> str:

@@ -16,7 +16,7 @@ from retrieval.fusion import Candidate, ChunkId, fuse
 from retrieval.index import IndexRecipe
 from retrieval.rerank import Reranker
 from retrieval.sparse import Bm25Encoder
-from retrieval.store import ChunkStore, HybridQuery, Narrowing
+from retrieval.store import HybridQuery, Narrowing, Searchable
 
 _WIDEN = 4
 _PATIENCE = 8
@@ -64,7 +64,7 @@ class Finder:
         self,
         recipe: IndexRecipe,
         embedder: Embedder,
-        store: ChunkStore,
+        store: Searchable,
         catalog: Catalog,
         reranker: Reranker | None = None,
         *,

@@ -93,7 +93,19 @@ class HybridQuery:
     limit: int
 
 
-class ChunkStore(Protocol):
+class Searchable(Protocol):
+    """What finding asks of a store. Errors: StoreError when it cannot answer."""
+
+    async def score(self, query: HybridQuery, access: AccessFilter, narrowing: Narrowing) -> Legs:
+        """Score both legs over permitted chunks only; BM25's statistics count permitted chunks only."""
+        ...
+
+    async def fetch(self, chunks: Sequence[ChunkId], access: AccessFilter) -> Fetched:
+        """Read the named chunks, in any order, each checked in Python against its own access fields (`screen`)."""
+        ...
+
+
+class ChunkStore(Searchable, Protocol):
     """Vectors of one index version. Errors: StoreError when it cannot answer."""
 
     async def upsert(self, points: Sequence[ChunkPoint]) -> None:
@@ -106,14 +118,6 @@ class ChunkStore(Protocol):
 
     async def delete(self, tenant: str, document: str, *, keep: str | None = None) -> int:
         """Remove a document's chunks, but not those of version `keep`; how many went."""
-        ...
-
-    async def score(self, query: HybridQuery, access: AccessFilter, narrowing: Narrowing) -> Legs:
-        """Score both legs over permitted chunks only; BM25's statistics count permitted chunks only."""
-        ...
-
-    async def fetch(self, chunks: Sequence[ChunkId], access: AccessFilter) -> Fetched:
-        """Read the named chunks, in any order, each checked in Python against its own access fields (`screen`)."""
         ...
 
     async def holds(self, tenant: str, document: str) -> int:

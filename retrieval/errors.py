@@ -9,6 +9,7 @@ RetrievalError
  ├── CatalogError             the catalog cannot answer, so nothing may be shown
  ├── RerankerUnavailable      the reranker gives no scores; finding goes on without it
  ├── RecipeError              a recipe, manifest or model on disk does not fit what was pinned
+ ├── CalibrationError         questions that no threshold can be fitted to
  ├── IndexPinned              an index version that a pin names is not dropped
  ├── SourceError              a source of documents is not usable as it stands
  │    ├── AccessMissing       a document without tenant or access list
@@ -57,6 +58,10 @@ class RerankerUnavailable(RetrievalError):
 
 class RecipeError(RetrievalError):
     """A recipe, manifest or model on disk does not fit what was pinned."""
+
+
+class CalibrationError(RetrievalError):
+    """Questions that no threshold can be fitted to; the text says what is missing."""
 
 
 class IndexPinned(RetrievalError):

@@ -77,16 +77,21 @@ def find_recipe(settings: Settings, named: str) -> IndexRecipe:
 
 def derive_recipe(settings: Settings, base: str, changes: Iterable[str]) -> tuple[IndexRecipe, Path]:
     """A recipe like another but for `changes` ("chunker.budget=240"), filed under its own name beside the others."""
-    fields = msgspec.to_builtins(find_recipe(settings, base))
-    for change in changes:
-        _set(fields, change)
-    try:
-        recipe = msgspec.convert(fields, IndexRecipe)
-    except msgspec.ValidationError as error:
-        raise RecipeError(f"the changed recipe is not valid: {error}") from error
+    recipe = changed_recipe(find_recipe(settings, base), changes)
     path = versions_of(settings) / f"{recipe.name}.yaml"
     path.write_text(yaml.safe_dump(msgspec.to_builtins(recipe), sort_keys=False), "utf-8")
     return load_recipe(path), path
+
+
+def changed_recipe(recipe: IndexRecipe, changes: Iterable[str]) -> IndexRecipe:
+    """A recipe but for `changes`, filed nowhere."""
+    fields = msgspec.to_builtins(recipe)
+    for change in changes:
+        _set(fields, change)
+    try:
+        return msgspec.convert(fields, IndexRecipe)
+    except msgspec.ValidationError as error:
+        raise RecipeError(f"the changed recipe is not valid: {error}") from error
 
 
 async def build_index(

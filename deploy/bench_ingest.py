@@ -121,6 +121,10 @@ class _Recording:
     def dimensions(self) -> int:
         return self.inner.dimensions
 
+    @property
+    def max_tokens(self) -> int:
+        return self.inner.max_tokens
+
     def count_tokens(self, text: str) -> int:
         return self.inner.count_tokens(text)
 

@@ -8,6 +8,7 @@ import hashlib
 import importlib.util
 import math
 import re
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -32,6 +33,11 @@ class Embedder(Protocol):
     @property
     def dimensions(self) -> int:
         """Length of a vector."""
+        ...
+
+    @property
+    def max_tokens(self) -> int:
+        """Tokens of a text that the model reads, without special tokens: it ignores what comes after them."""
         ...
 
     def count_tokens(self, text: str) -> int:
@@ -98,6 +104,11 @@ class SentenceTransformerEmbedder:
         """Length of a vector."""
         return self._dimensions
 
+    @property
+    def max_tokens(self) -> int:
+        """Tokens of a text that the model reads, without special tokens."""
+        return int(self._model.max_seq_length) - self._tokenizer.num_special_tokens_to_add(is_pair=False)
+
     def count_tokens(self, text: str) -> int:
         """Tokens of `text` for this model, without special tokens."""
         return len(self._tokenizer.encode(text, add_special_tokens=False))
@@ -151,6 +162,11 @@ class HashEmbedder:
     def dimensions(self) -> int:
         """Length of a vector."""
         return self._dimensions
+
+    @property
+    def max_tokens(self) -> int:
+        """A bag of words has no end."""
+        return sys.maxsize
 
     def count_tokens(self, text: str) -> int:
         """Words and punctuation marks."""

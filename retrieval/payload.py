@@ -23,8 +23,9 @@ def description(access: Access, category: str | None, updated: date | None) -> d
 
 
 def point_payload(point: ChunkPoint) -> dict[str, Any]:
-    """All fields of a chunk; there is no text among them."""
+    """All fields of a chunk; of its document's text there are only the headings and the table's header above it."""
     ref = point.ref
+    header = {"header": ref.header} if ref.header else {}
     return {
         **description(point.access, point.category, point.updated),
         DOCUMENT: ref.document,
@@ -33,6 +34,7 @@ def point_payload(point: ChunkPoint) -> dict[str, Any]:
         "end": ref.end,
         "heading": list(ref.heading),
         "page": ref.page,
+        **header,
     }
 
 
@@ -58,6 +60,7 @@ def _hit(chunk: ChunkId, held: Mapping[str, Any]) -> ChunkHit:
         end=held["end"],
         heading=tuple(held["heading"]),
         page=held["page"],
+        header=held.get("header", ""),
     )
     return ChunkHit(chunk, at, Access(held[TENANT], frozenset(held[ALLOW]), frozenset(held[DENY])))
 

@@ -26,7 +26,10 @@ class SparseVector:
 
 @dataclass(frozen=True, slots=True)
 class ChunkRef:
-    """Where a chunk's text is: code points `start` to `end` of the stored text of one document version."""
+    """Where a chunk's text is: code points `start` to `end` of the stored text of one document version.
+
+    `header` is the first row of the table that it goes on with, empty where it holds that row itself or no table.
+    """
 
     document: str
     version: str
@@ -34,6 +37,7 @@ class ChunkRef:
     end: int
     heading: tuple[str, ...]
     page: int | None
+    header: str = ""
 
 
 @dataclass(frozen=True, slots=True)

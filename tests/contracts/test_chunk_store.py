@@ -66,6 +66,14 @@ async def test_fetch_checks_access_again(store: ChunkStore) -> None:
     assert await store.fetch([], reader("acme", "staff")) == Fetched((), 0)
 
 
+async def test_a_chunk_keeps_the_header_of_its_table(store: ChunkStore) -> None:
+    first, later = point("prices", STAFF), point("prices", STAFF, start=10)
+    later = replace(later, ref=replace(later.ref, header="Room | Price"))
+    await store.upsert([first, later])
+    fetched = await store.fetch([first.id, later.id], reader("acme", "staff"))
+    assert {hit.ref for hit in fetched.hits} == {first.ref, later.ref}
+
+
 async def test_callers_filter_only_narrows(store: ChunkStore) -> None:
     await store.upsert(
         [

@@ -16,12 +16,13 @@ class GoldenError(RetrievalError):
 
 @dataclass(frozen=True, slots=True)
 class GoldenQuestion:
-    """One question as one caller asks it; `documents` are all that hold the answer."""
+    """One question as one caller asks it; `documents` are all that hold the answer, none where nothing does."""
 
     question: str
     caller: str
     principal: Principal
     documents: tuple[str, ...]
+    split: str | None = None
 
 
 def sample_golden() -> list[GoldenQuestion]:
@@ -30,20 +31,29 @@ def sample_golden() -> list[GoldenQuestion]:
 
 
 def load_golden(path: Path) -> list[GoldenQuestion]:
-    """JSON lines: `question`, `documents`, and who asks: `tenant`, `subject`, `groups`, or a `caller` of the sample."""
+    """The answerable questions of a file."""
+    return [one for one in load_questions(path) if one.documents]
+
+
+def load_questions(path: Path, split: str | None = None) -> list[GoldenQuestion]:
+    """All questions of a file, or those of one split, also those that nothing answers, whose `documents` are empty.
+
+    JSON lines: `question`, `documents`, and who asks: `tenant`, `subject`, `groups`, or a `caller` of the sample.
+    """
     try:
         lines = path.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise GoldenError(f"{path.name!r} cannot be read: {error}") from error
     read = [_read(line, path.name, number) for number, line in enumerate(lines, start=1) if line.strip()]
-    return [one for one in read if one.documents]
+    return [one for one in read if split in (None, one.split)]
 
 
 def _read(line: str, name: str, number: int) -> GoldenQuestion:
     try:
         row = json.loads(line)
         principal = _principal(row)
-        return GoldenQuestion(str(row["question"]), principal.subject, principal, tuple(row["documents"]))
+        documents = tuple(row["documents"])
+        return GoldenQuestion(str(row["question"]), principal.subject, principal, documents, row.get("split"))
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         told = "a JSON object with question, documents and tenant, subject, groups (or a caller of the sample)"
         raise GoldenError(f"line {number} of {name!r} is not {told}: {error}") from error

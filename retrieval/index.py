@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 import yaml
 
+from retrieval.calibration import Calibration
 from retrieval.errors import RecipeError
 
 Days = Annotated[int, msgspec.Meta(ge=0)]
@@ -129,7 +130,10 @@ def _default(field: msgspec.structs.FieldInfo) -> object:
 
 
 class IndexManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a build held when it was sealed; `watermark` is the catalog's sequence per tenant that it had reached."""
+    """What a build held when it was sealed; `watermark` is the catalog's sequence per tenant that it had reached.
+
+    `calibration` says which confidence is enough; without one the recipe's `abstain_below` does.
+    """
 
     name: str
     recipe: IndexRecipe
@@ -138,6 +142,7 @@ class IndexManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     measured_avg_len: float
     watermark: dict[str, int]
     sealed: datetime
+    calibration: Calibration | None = None
 
 
 def load_recipe(path: Path) -> IndexRecipe:

@@ -22,7 +22,7 @@ from retrieval.ingest.chunk import CHUNKER
 from retrieval.ingest.prepared import Parser, Prepared, content_digest, described_digest, prepare
 from retrieval.search import Finder
 from retrieval.sparse import Bm25Encoder
-from retrieval.store import ChunkStore
+from retrieval.store import ChunkStore, Searchable
 
 Progress: TypeAlias = Callable[[int, int, str], None]
 Key: TypeAlias = tuple[str, str]
@@ -75,9 +75,9 @@ class LiveIndex:
             self.model = open_embedder(self.recipe.embedder)
         return self.model
 
-    def finder(self, recipe: IndexRecipe | None = None) -> Finder:
-        """Finding under this version, or as if it were pinned with other parameters of finding: for evaluation."""
-        return Finder(recipe or self.recipe, self.embedder, self.store, self.catalog)
+    def finder(self, recipe: IndexRecipe | None = None, store: Searchable | None = None) -> Finder:
+        """Finding under this version; for evaluation, as if it had other parameters of finding, or held less."""
+        return Finder(recipe or self.recipe, self.embedder, store or self.store, self.catalog)
 
     async def close(self) -> None:
         """Let the store and the model go, when whoever is writing has ended."""
@@ -157,7 +157,8 @@ class LiveIndex:
             return await self.store.rewrite()
 
     async def seal(self, place: str) -> IndexManifest:
-        """Note that a build is complete; the content goes on following the catalog."""
+        """Note that a build is complete; the content goes on following the catalog. A calibration is kept."""
+        before = await self.catalog.manifest(self.name)
         held = (await self.catalog.held(self.name)).values()
         chunks = sum(one.chunks for one in held)
         manifest = IndexManifest(
@@ -168,6 +169,7 @@ class LiveIndex:
             measured_avg_len=round(sum(one.tokens for one in held) / max(1, chunks), 1),
             watermark=await self.catalog.marks(self.name),
             sealed=datetime.now(UTC),
+            calibration=before.calibration if before else None,
         )
         await self.catalog.seal(manifest, place)
         return manifest

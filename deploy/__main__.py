@@ -6,7 +6,7 @@ import typer
 from pydantic import ValidationError
 
 from deploy.client import GatewayRefused
-from deploy.commands import asking, documents, index, ingest, keys, stack
+from deploy.commands import asking, documents, evaluate, index, ingest, keys, stack
 from deploy.desk import UnclearTenant
 from deploy.keys import KeyFileError
 from deploy.local import StackError
@@ -39,11 +39,15 @@ for command in (
     documents.erase,
     stack.run,
     stack.serve_model,
-    stack.evaluate,
     stack.bench,
 ):
     app.command(command.__name__.replace("_", "-"))(command)
-for group, name in ((documents.app, "documents"), (index.app, "index"), (keys.app, "keys")):
+for group, name in (
+    (documents.app, "documents"),
+    (evaluate.app, "evaluate"),
+    (index.app, "index"),
+    (keys.app, "keys"),
+):
     app.add_typer(group, name=name)
 
 

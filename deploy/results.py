@@ -11,6 +11,7 @@ from typing import Any
 
 FOLDER = Path("docs/benchmarks")
 PAGE = Path("docs/benchmarks.md")
+_MEASURES = ("ndcg@10", "recall@10", "recall@100", "mrr", "latency_ms")
 _HEAD = """# Benchmarks
 
 Generated from `docs/benchmarks/*.json` by the commands named below; nothing here is typed by hand. Machines are shared
@@ -24,8 +25,7 @@ def write_result(
     """Record figures (section → name → value), and a row per case if there are any; make the page again."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     path = FOLDER / f"{name}.json"
-    date = datetime.now(UTC).isoformat(timespec="seconds")
-    made = {"command": command, "commit": _commit(), "date": date, "machine": _machine()}
+    made = {"command": command, "commit": _commit(), "date": _now(), "machine": _machine()}
     result: dict[str, Any] = {**made, "figures": figures}
     if rows:
         result["rows"] = rows
@@ -41,22 +41,87 @@ def add_figures(name: str, command: str, figures: Mapping[str, Mapping[str, Any]
     return write_result(name, command, {**held, **figures})
 
 
+def record_rows(name: str, command: str, rows: Sequence[Mapping[str, Any]]) -> Path:
+    """Record measured configurations of finding in one list, beside those of other datasets, splits and versions.
+
+    Of a dataset's split only the version that is pinned now is the default, and stands there once.
+    """
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    path = FOLDER / f"{name}.json"
+    held = json.loads(path.read_text("utf-8")) if path.exists() else []
+    made = {"command": command, "commit": _commit(), "date": _now(), "machine": _machine()}
+    kept = [row for row in held if not any(_is_replaced(row, new) for new in rows)]
+    both = sorted([*kept, *({**row, **made} for row in rows)], key=_place)
+    path.write_text(json.dumps(both, indent=2) + "\n", "utf-8")
+    write_page()
+    return path
+
+
 def write_page() -> None:
     """`docs/benchmarks.md` from every result there is."""
     results = [json.loads(path.read_text("utf-8")) for path in sorted(FOLDER.glob("*.json"))]
     PAGE.write_text(render_page(results), "utf-8")
 
 
-def render_page(results: list[dict[str, Any]]) -> str:
-    """The page's text."""
+def render_page(results: Sequence[dict[str, Any] | list[dict[str, Any]]]) -> str:
+    """The page's text; a result that is a list is one table."""
     parts = [_HEAD]
     for result in results:
+        if isinstance(result, list):
+            parts.append(_compared(result))
+            continue
         made = f"{result['date']}, commit {result['commit']}, {result['machine']}"
         parts.append(f"\n## `{result['command']}`\n\n{made}.\n")
         for section, figures in result["figures"].items():
             rows = "\n".join(f"| {name} | {_shown(value)} |" for name, value in figures.items())
             parts.append(f"\n| {section} | |\n|---|---|\n{rows}\n")
     return "".join(parts)
+
+
+def _is_replaced(row: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    if any(row[field] != new[field] for field in ("dataset", "split")):
+        return False
+    if row["index"] != new["index"]:
+        return bool(row["pinned"] and new["pinned"])
+    return bool(row["configuration"] == new["configuration"])
+
+
+def _place(row: Mapping[str, Any]) -> tuple[str, str, bool, str]:
+    return row["dataset"], row["split"], not row["pinned"], row["index"]
+
+
+def _compared(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Configurations of finding side by side; the one that is pinned is marked, differences are to the one named."""
+    head = (
+        "dataset",
+        "split",
+        "configuration",
+        *_MEASURES,
+        "nDCG@10 difference, 95 %",
+        "questions",
+        "index",
+        "measured",
+    )
+    parts = ["\n## Finding\n", f"\n| {' | '.join(head)} |\n|{'---|' * len(head)}\n"]
+    for row in rows:
+        name = f"**{row['configuration']}**" if row["default"] else row["configuration"]
+        measured = (f"{row['date'][:10]}, commit {row['commit']}, `{row['command']}`",)
+        figures = [f"{row[field]:.1f}" if field == "latency_ms" else f"{row[field]:.4f}" for field in _MEASURES]
+        told = (row["dataset"], row["split"], name, *figures, interval(row), row["questions"], row["index"], *measured)
+        parts.append(f"| {' | '.join(map(str, told))} |\n")
+    return "".join(parts)
+
+
+def interval(row: Mapping[str, Any]) -> str:
+    """By how much a configuration differs from the one it is held against; nothing for that one itself."""
+    if "difference" not in row:
+        return ""
+    told = row["difference"]["ndcg@10"]
+    return f"{told['mean']:+.4f} ({told['low']:+.4f} to {told['high']:+.4f}) to {row['difference']['to']}"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _shown(value: object) -> str:

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
-import ir_measures
-from ir_measures import RR, R, nDCG
+from deploy.ranking import calculate
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +44,15 @@ def retrieval_scores(golden: Iterable[Golden], ranked: Mapping[str, Sequence[str
     among the first `passages` passages, which are what the model gets.
     """
     asked = [one for one in golden if one.answerable]
-    qrels = [ir_measures.Qrel(one.id, document, 1) for one in asked for document in one.documents]
-    run = [
-        ir_measures.ScoredDoc(one.id, document, -float(rank))
-        for one in asked
-        for rank, document in enumerate(dict.fromkeys(ranked[one.id]))
-    ]
-    scores = ir_measures.calc_aggregate([R @ 5, RR, nDCG @ 10], qrels, run)
+    judged = {one.id: dict.fromkeys(one.documents, 1) for one in asked}
+    found = {one.id: list(dict.fromkeys(ranked[one.id])) for one in asked}
+    values = calculate(("R@5", "RR", "nDCG@10"), judged, found).values()
+    recall, mrr, ndcg = (fmean(column) for column in zip(*values, strict=True)) if asked else (0.0, 0.0, 0.0)
     shown = _share(not set(one.documents).isdisjoint(ranked[one.id][:passages]) for one in asked)
     return {
-        "recall@5": float(scores[R @ 5]),
-        "mrr": float(scores[RR]),
-        "ndcg@10": float(scores[nDCG @ 10]),
+        "recall@5": recall,
+        "mrr": mrr,
+        "ndcg@10": ndcg,
         f"shown: expected document in the first {passages} passages": shown,
     }
 

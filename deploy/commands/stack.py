@@ -1,7 +1,6 @@
-"""`twinpin run`, `serve-model`, `evaluate`, `bench`: the whole stack on one machine, and what it can do."""
+"""`twinpin run`, `serve-model`, `bench`: the whole stack on one machine, and what it can do."""
 
 import time
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -26,19 +25,6 @@ def serve_model(port: Annotated[int, typer.Option(help="Port to listen on.")] = 
     from deploy.engine import exec_engine
 
     exec_engine(Settings(), port)
-
-
-def evaluate(
-    data: Annotated[
-        Path | None, typer.Option(help="Folder of collections to measure too.", exists=True, file_okay=False)
-    ] = None,
-) -> None:
-    """Start the stack and measure finding, citing and abstaining on the sample's golden questions."""
-    from deploy.evaluate import run_evaluation
-    from deploy.evaluate_data import run_parts
-
-    parts = run_parts(data) if data is not None else 0
-    raise typer.Exit(max(parts, run_evaluation(Settings())))
 
 
 def bench() -> None:

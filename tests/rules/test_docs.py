@@ -92,7 +92,8 @@ def usages(group: TyperGroup, before: str = "") -> Iterator[Usage]:
     for name, command in group.commands.items():
         if isinstance(command, TyperGroup):
             yield from usages(command, f"{before}{name} ")
-            continue
+            if not command.invoke_without_command:
+                continue
         arguments = [str(one.name).upper() for one in command.params if isinstance(one, TyperArgument)]
         options = {one.opts[0]: one.required for one in command.params if isinstance(one, TyperOption)}
         must = {option for option, required in options.items() if required}

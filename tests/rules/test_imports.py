@@ -31,7 +31,7 @@ THROUGH: Mapping[str, set[str]] = {
     },
     "grpc": {"retrieval/qdrant_server.py"},
     "httpx2": {"deploy/client.py", "retrieval/ingest/sources/api.py", "retrieval/ingest/sources/transport.py"},
-    "ir_measures": {"deploy/scoring.py"},
+    "ir_measures": {"deploy/ranking.py"},
     "joserfc": {"retrieval/receipt.py"},
     "jsonschema_rs": {"serving/output.py"},
     "liteparse": {
@@ -41,7 +41,7 @@ THROUGH: Mapping[str, set[str]] = {
     },
     "lxml": {"retrieval/ingest/formats/xmltree.py"},
     "markdown_it": {"retrieval/ingest/formats/markdown.py"},
-    "numpy": {"deploy/bench_access.py"},
+    "numpy": {"deploy/bench_access.py", "deploy/ranking.py"},
     "pathspec": {"retrieval/ingest/sources/rules.py"},
     "pptx": {"retrieval/ingest/formats/charts.py", "retrieval/ingest/formats/pptx.py"},
     "prometheus_client": {"gateway/metrics.py"},

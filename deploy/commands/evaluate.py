@@ -1,0 +1,108 @@
+"""`twinpin evaluate`: how good finding and answering are, on questions whose answers are known."""
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from deploy.commands.printing import AsJson, print_json, print_line, print_table
+from deploy.settings import Settings
+
+if TYPE_CHECKING:
+    from retrieval.index import IndexRecipe
+
+app = typer.Typer(help="Measure finding and answering on questions whose answers are known.")
+Beir = Annotated[
+    Path, typer.Option(help="Folder with corpus.jsonl, queries.jsonl and qrels.", exists=True, file_okay=False)
+]
+Split = Annotated[str, typer.Option(help="Which judgements: test, train or as its file is called, or all.")]
+Index = Annotated[str | None, typer.Option(help="A version's name or recipe file; without it the stable one.")]
+Change = Annotated[list[str] | None, typer.Option("--set", help="A field of its recipe, fusion.dense=0.5.")]
+Keep = Annotated[Path | None, typer.Option(help="Keep what was embedded in this folder, for the next run.")]
+
+
+@app.callback(invoke_without_command=True)
+def evaluate(
+    context: typer.Context,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of collections to measure too.", exists=True, file_okay=False)
+    ] = None,
+) -> None:
+    """Start the stack and measure finding, citing and abstaining on the sample's golden questions."""
+    if context.invoked_subcommand is not None:
+        return
+    from deploy.evaluate import run_evaluation
+    from deploy.evaluate_data import run_parts
+
+    parts = run_parts(data) if data is not None else 0
+    raise typer.Exit(max(parts, run_evaluation(Settings())))
+
+
+@app.command("retrieval")
+def retrieval(
+    beir: Beir,
+    split: Split = "test",
+    index: Index = None,
+    change: Change = None,
+    only: Annotated[list[str] | None, typer.Option(help="Only this configuration, as it is called there.")] = None,
+    rows: Annotated[Path | None, typer.Option(help="Write what each question found, a JSON object a line.")] = None,
+    keep: Keep = None,
+    record: Annotated[bool, typer.Option("--record", help="Record it in docs/benchmarks/retrieval.json.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Rank a judged collection by BM25, by vectors and as an index version fuses them, side by side."""
+    from deploy.beir import load_beir
+    from deploy.evaluate_retrieval import evaluate_retrieval, require_known
+    from deploy.pinboard import read_pinboard
+    from deploy.progress import RunProgress
+    from deploy.results import record_rows
+
+    settings = Settings()
+    wanted = require_known(only)
+    collection, recipe = load_beir(beir, split), _recipe(settings, index, change)
+    with RunProgress("evaluating", quiet=as_json) as progress:
+        evaluation = asyncio.run(evaluate_retrieval(collection, recipe, progress, only=wanted, keep=keep))
+    measured = evaluation.rows(read_pinboard(settings.releases).pins.index.stable)
+    if rows is not None:
+        _write_lines(rows, evaluation.questions())
+    if record:
+        record_rows("retrieval", f"twinpin evaluate retrieval --beir {collection.name} --split {split}", measured)
+    print_json(measured) if as_json else _show(measured)
+
+
+def _recipe(settings: Settings, index: str | None, change: Sequence[str] | None) -> "IndexRecipe":
+    from deploy.indexing import changed_recipe, find_recipe
+    from deploy.pinboard import read_pinboard
+
+    named = index or read_pinboard(settings.releases).pins.index.stable
+    return changed_recipe(find_recipe(settings, named), change or ())
+
+
+def _write_lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
+
+
+def _show(rows: Sequence[Mapping[str, Any]]) -> None:
+    from deploy.results import interval
+
+    figures = ("ndcg@10", "recall@10", "recall@100", "mrr")
+    head = ("configuration", "", *figures, "latency ms", "nDCG@10 difference, 95 %")
+    print_table(
+        head,
+        [
+            (
+                row["configuration"],
+                "default" if row["default"] else "",
+                *(f"{row[field]:.4f}" for field in figures),
+                f"{row['latency_ms']:.1f}",
+                interval(row),
+            )
+            for row in rows
+        ],
+    )
+    first = rows[0]
+    counted = f"{first['questions']} questions, {first['documents']} documents, {first['chunks']} chunks"
+    print_line(f"{first['dataset']} {first['split']}, {first['index']}: {counted}")

@@ -1,0 +1,251 @@
+"""Finding on a judged collection, leg by leg and as an index version pins it, through the finder that answers use."""
+
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import msgspec
+
+from deploy.beir import Beir, BeirError, BeirQuestion
+from deploy.evaluate_corpus import READER, Corpus, Progress, opened_corpus
+from deploy.ranking import DEPTH, Difference, Measures, difference, label, mean, measure
+from retrieval.index import Fusion, IndexRecipe
+from retrieval.search import Finder, Found
+from retrieval.store import Narrowing
+
+CONFIGURATIONS = ("bm25", "dense", "rrf", "fused", "fused+rerank")
+_BASELINE = "fused"
+_SHOWN = 10
+# Quality is not to depend on how busy the machine is: what a deadline would cut off is told by the latency.
+_PATIENCE = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """What one question found: documents by their best passage, best first, and the milliseconds of a usual find."""
+
+    question: BeirQuestion
+    found: Mapping[str, Found]
+    milliseconds: float
+    degraded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """One configuration over all questions of a split."""
+
+    configuration: str
+    ranked: Sequence[Ranked]
+    measures: Mapping[str, Measures]
+
+    @property
+    def mean(self) -> Measures:
+        """Over all questions."""
+        return mean(list(self.measures.values()))
+
+    @property
+    def latency(self) -> float:
+        """Median milliseconds of embedding a question and finding ten passages."""
+        return median(one.milliseconds for one in self.ranked)
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """All configurations that were asked for, over one collection under one index version."""
+
+    beir: Beir
+    recipe: IndexRecipe
+    documents: int
+    chunks: int
+    configurations: Sequence[Evaluated]
+
+    def rows(self, pinned: str | None) -> list[dict[str, Any]]:
+        """A row for each configuration; `default` is what the version named `pinned` does."""
+        usual = "fused+rerank" if self.recipe.reranker else "fused"
+        return [
+            {
+                "dataset": self.beir.name,
+                "split": self.beir.split,
+                "configuration": one.configuration,
+                "default": one.configuration == usual and self.recipe.name == pinned,
+                **one.mean.named(),
+                "latency_ms": one.latency,
+                "questions": len(one.ranked),
+                "documents": self.documents,
+                "chunks": self.chunks,
+                "index": self.recipe.name,
+                "pinned": self.recipe.name == pinned,
+                "degraded": sum(ranked.degraded for ranked in one.ranked),
+                **self._against_baseline(one),
+            }
+            for one in self.configurations
+        ]
+
+    def questions(self) -> list[dict[str, Any]]:
+        """A row for each question and configuration, to look at failures."""
+        known = {one.id: one for one in self.beir.documents}
+        return [
+            {
+                "configuration": one.configuration,
+                "id": ranked.question.id,
+                "question": ranked.question.text,
+                "gold": self.beir.judged[ranked.question.id],
+                "label": label(self.beir.judged[ranked.question.id], list(ranked.found), known),
+                **one.measures[ranked.question.id].named(),
+                "found": [_found(name, rank, found) for rank, (name, found) in enumerate(ranked.found.items(), 1)],
+            }
+            for one in self.configurations
+            for ranked in one.ranked
+        ]
+
+    def _against_baseline(self, one: Evaluated) -> dict[str, Any]:
+        baseline = next((held for held in self.configurations if held.configuration == _BASELINE), None)
+        if baseline is None or one is baseline:
+            return {}
+        told: dict[str, Difference] = {}
+        for name in ("ndcg@10", "recall@100", "mrr"):
+            pairs = [(one.measures[key].named()[name], held.named()[name]) for key, held in baseline.measures.items()]
+            told[name] = difference(*zip(*pairs, strict=True))
+        return {"difference": {"to": _BASELINE, **{name: msgspec.to_builtins(held) for name, held in told.items()}}}
+
+
+def require_known(only: Sequence[str] | None) -> Sequence[str]:
+    """The configurations that were asked for, or all; BeirError for one that there is not."""
+    if wrong := set(only or ()).difference(CONFIGURATIONS):
+        raise BeirError(f"there is no configuration {min(wrong)!r}: there are {', '.join(CONFIGURATIONS)}")
+    return only or CONFIGURATIONS
+
+
+async def evaluate_retrieval(
+    beir: Beir,
+    recipe: IndexRecipe,
+    progress: Progress,
+    *,
+    only: Sequence[str] = CONFIGURATIONS,
+    keep: Path | None = None,
+) -> Evaluation:
+    """Ask the split's questions in every configuration, one configuration after the other for each question.
+
+    Errors: BeirError when no question has a relevant document, or no configuration is left.
+    """
+    if not beir.asked:
+        raise BeirError(f"no question of {beir.name!r}, {beir.split!r} has a relevant document")
+    if list(only) == ["fused+rerank"] and recipe.reranker is None:
+        raise BeirError(f"index version {recipe.name!r} has no reranker")
+    async with opened_corpus(beir.documents, recipe, progress, keep) as corpus:
+        finders = _finders(corpus, recipe, only)
+        ranked: dict[str, list[Ranked]] = {name: [] for name in finders}
+        async for name, one in _ask(beir.asked, corpus, finders, progress):
+            ranked[name].append(one)
+    relevant = {one.id: beir.judged[one.id] for one in beir.asked}
+    configurations = [
+        Evaluated(name, held, measure(relevant, {one.question.id: list(one.found) for one in held}))
+        for name, held in ranked.items()
+        if name in only
+    ]
+    return Evaluation(beir, recipe, corpus.documents, corpus.chunks, configurations)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """A configuration's finder as it would be pinned, and one for whole rankings: each document is judged by itself.
+
+    So those show repetitions and as many passages of a document as there are. `head` is how deep the order is the
+    pinned one: further down a leg has to give more candidates, and below its pairs a reranker says nothing, so the
+    documents of the configuration `below` follow. A `lexical` one finds nothing without a word of the question.
+    """
+
+    usual: Finder
+    deep: Finder
+    head: int
+    below: str | None = None
+    lexical: bool = False
+
+
+def _finders(corpus: Corpus, recipe: IndexRecipe, only: Sequence[str]) -> dict[str, _Pair]:
+    plain = msgspec.structs.replace(recipe, reranker=None)
+    legs = {
+        "bm25": Fusion("convex", 0.0, 1.0),
+        "dense": Fusion("convex", 1.0, 0.0),
+        "rrf": Fusion("rrf", 1.0, 1.0),
+        _BASELINE: recipe.fusion,
+    }
+    wanted = {name for name in only if name != "fused+rerank" or recipe.reranker}
+    wanted |= {_BASELINE} if "fused+rerank" in wanted else set()
+    made = {
+        name: _pair(
+            corpus, msgspec.structs.replace(plain, fusion=fusion), recipe.candidates // 2, lexical=name == "bm25"
+        )
+        for name, fusion in legs.items()
+        if name in wanted
+    }
+    if recipe.reranker and "fused+rerank" in wanted:
+        made["fused+rerank"] = _pair(corpus, recipe, recipe.reranker.pairs, below=_BASELINE)
+    return made
+
+
+def _fused(recipe: IndexRecipe, fusion: Fusion) -> IndexRecipe:
+    return msgspec.structs.replace(recipe, fusion=fusion)
+
+
+def _pair(corpus: Corpus, recipe: IndexRecipe, head: int, *, below: str | None = None, lexical: bool = False) -> _Pair:
+    deep = msgspec.structs.replace(recipe, collapse=0.0, packing=None)
+    return _Pair(corpus.index.finder(recipe), corpus.index.finder(deep), max(head, 1), below, lexical)
+
+
+async def _ask(
+    asked: Sequence[BeirQuestion], corpus: Corpus, finders: Mapping[str, _Pair], progress: Progress
+) -> AsyncIterator[tuple[str, Ranked]]:
+    for number, question in enumerate(asked):
+        progress(number, len(asked), "asking")
+        # Embedders remember questions: only the first time tells what embedding one takes.
+        started = time.perf_counter()
+        await corpus.index.embedder.embed_query(question.text)
+        embedding = time.perf_counter() - started
+        told: dict[str, Ranked] = {}
+        for name, pair in finders.items():
+            told[name] = await _rank(question, pair, corpus, embedding, told)
+            yield name, told[name]
+
+
+async def _rank(
+    question: BeirQuestion, pair: _Pair, corpus: Corpus, embedding: float, told: Mapping[str, Ranked]
+) -> Ranked:
+    usual = await pair.usual.find(question.text, READER, Narrowing(), limit=_SHOWN, rerank_within=_PATIENCE)
+    seconds = embedding + sum(taken for stage, taken in usual.timings.items() if stage != "embed")
+    if pair.below is None:
+        found = await _documents(question.text, pair, corpus)
+    else:
+        head = await pair.deep.find(question.text, READER, Narrowing(), limit=pair.head, rerank_within=_PATIENCE)
+        found = _by_document(head.passages, corpus)
+        found |= {name: one for name, one in told[pair.below].found.items() if name not in found}
+    # BEIR's rule, for collections whose questions are documents of their own.
+    kept = [(name, one) for name, one in found.items() if name != question.id and (one.bm25 or not pair.lexical)]
+    return Ranked(question, dict(kept[:DEPTH]), 1_000 * seconds, usual.degraded)
+
+
+async def _documents(question: str, pair: _Pair, corpus: Corpus) -> dict[str, Found]:
+    """Documents in the order of their best passages, from deeper and deeper down until there are enough."""
+    found: dict[str, Found] = {}
+    limit = pair.head
+    while True:
+        findings = await pair.deep.find(question, READER, Narrowing(), limit=limit)
+        found |= {name: one for name, one in _by_document(findings.passages, corpus).items() if name not in found}
+        if len(found) > DEPTH or len(findings.passages) < limit:
+            return found
+        limit *= 4
+
+
+def _by_document(passages: Sequence[Found], corpus: Corpus) -> dict[str, Found]:
+    best: dict[str, Found] = {}
+    for one in passages:
+        best.setdefault(corpus.names[one.passage.ref.document], one)
+    return best
+
+
+def _found(name: str, rank: int, found: Found) -> dict[str, Any]:
+    scores = {"score": found.score, "cosine": found.cosine, "bm25": found.bm25, "rerank": found.rerank}
+    return {"document": name, "rank": rank, **scores}

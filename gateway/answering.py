@@ -12,7 +12,7 @@ from gateway.draft import Draft
 from gateway.errors import Invalid
 from gateway.events import AnswerEvent, Delta, Sources
 from gateway.exchange import Asked, Exchange
-from gateway.policy import enough_evidence
+from gateway.policy import confidence_in, enough_evidence
 from gateway.release import ModelVersion, ResolvedPins
 from retrieval.acl import AccessFilter, Principal, access_filter
 from retrieval.search import Findings
@@ -43,8 +43,9 @@ class Answering:
             limit = index.recipe.passages
             async with asyncio.timeout(self._seconds):
                 findings = await index.finder.find(asked.question, access, asked.narrowing, limit=limit)
-            draft.found(findings)
-            if reason := enough_evidence(findings, index.recipe):
+            confidence = confidence_in(findings, index.recipe, index.calibration)
+            draft.found(findings, confidence)
+            if reason := enough_evidence(findings, confidence):
                 words = model.manifest.prompt.abstention
                 yield Sources(findings.passages)
                 yield Delta(words)

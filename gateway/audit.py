@@ -33,6 +33,8 @@ class AuditLog:
             tenant=record.tenant,
             outcome=record.outcome,
             reason=record.reason,
+            confidence=None if record.confidence is None else round(record.confidence, 4),
+            threshold=record.threshold,
             index=record.index,
             model=record.model,
             passages=len(record.passages),

@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gateway.events import Reason, Usage, Verdict
+from gateway.events import Confidence, Reason, Usage, Verdict
 from gateway.exchange import Exchange
 from gateway.policy import judge, warnings
 from gateway.release import ModelVersion
@@ -24,6 +24,7 @@ class Draft:
     """Takes pieces as they come and gives the words to pass on; it becomes the record however the answer ends."""
 
     findings: Findings | None = None
+    confidence: Confidence | None = None
     verdict: Verdict | None = None
     usage: Usage | None = None
     failure: str | None = None
@@ -34,9 +35,10 @@ class Draft:
     _started: float = field(default_factory=time.perf_counter)
     _asked: float = 0.0
 
-    def found(self, findings: Findings) -> None:
+    def found(self, findings: Findings, confidence: Confidence) -> None:
         """Retrieval is done."""
         self.findings = findings
+        self.confidence = confidence
         laps = findings.timings
         self.timings = {"retrieval": laps["embed"] + laps["search"], "rerank": laps["rerank"]}
 
@@ -61,7 +63,7 @@ class Draft:
 
     def abstains(self, reason: Reason, words: str) -> Verdict:
         """The verdict before anything is generated."""
-        return Verdict("abstained", reason, words, (), (), "stop", warnings(self._passages, ()))
+        return Verdict("abstained", reason, words, (), (), "stop", warnings(self._passages, ()), self.confidence)
 
     def check(self, question: str, prompt: Prompt, model: ModelVersion) -> Verdict:
         """Hold the finished answer against the passages it was made from."""
@@ -71,7 +73,8 @@ class Draft:
         finish = self._finish.reason if self._finish else "stop"
         status, reason = judge(grounding, _violations(manifest.output_schema, answer), cut=finish == "length")
         told = warnings(self._passages, grounding.citations)
-        return Verdict(status, reason, answer, grounding.citations, grounding.unsupported, finish, told)
+        unsupported = grounding.unsupported
+        return Verdict(status, reason, answer, grounding.citations, unsupported, finish, told, self.confidence)
 
     def settle(self, model: ModelVersion) -> Usage:
         """What the answer took; nothing was generated for an abstention."""
@@ -96,6 +99,8 @@ class Draft:
             generation=exchange.pins.generation,
             outcome=self._outcome(),
             reason=self.failure or (verdict.reason if verdict else None),
+            confidence=self.confidence.value if self.confidence else None,
+            threshold=self.confidence.threshold if self.confidence else None,
             passages=tuple(_place(found) for found in self._passages),
             citations=len(verdict.citations) if verdict else 0,
             unsupported=len(verdict.unsupported) if verdict else 0,

@@ -36,6 +36,18 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
+class Confidence:
+    """How much what was found looks like evidence, and from what on it is enough; its meaning is the index version's.
+
+    `probability` that the answer is in it, were half of all questions answerable: of calibrated versions alone.
+    """
+
+    value: float
+    threshold: float
+    probability: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What the answer is worth. Spans are code points of `answer`, the concatenation of all deltas."""
 
@@ -46,6 +58,7 @@ class Verdict:
     unsupported: tuple[tuple[int, int], ...]
     finish: Literal["stop", "length"]
     warnings: tuple[Notice, ...] = ()
+    confidence: Confidence | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,7 @@ class Flip:
             known = last.pins.index.named if last is not None else ()
             await self._require_fit([index for name, index in indexes.items() if name not in known])
             models = {name: await self._model(manifest) for name, manifest in board.manifests.items()}
-            release = Release(_snapshot(board.pins, generation, indexes, models))
+            release = Release(Snapshot(board.pins, generation, await _versions(indexes, {}), models))
             self.last_good.write(Applied(generation, board.pins))
             self.indexes.keep(indexes, board.pins.index)
             stack.pop_all()
@@ -84,7 +84,8 @@ class Flip:
         async with AsyncExitStack() as stack:
             models = await self._open_models(board, before)
             indexes = await self._open_indexes(board, stack)
-            after = _snapshot(board.pins, before.generation + 1, indexes, models)
+            found = await _versions(indexes, before.indexes)
+            after = Snapshot(board.pins, before.generation + 1, found, models)
             async with self.quiet():
                 await self._follow(indexes, _to_follow(board.pins, before.pins))
                 await self._require_fit([index for name, index in indexes.items() if name not in before.indexes])
@@ -150,11 +151,15 @@ def refusal_of(error: ReleaseConfigError | VersionRefused) -> Refusal:
     return error.refusal if isinstance(error, VersionRefused) else Refusal(str(error), str(error))
 
 
-def _snapshot(
-    pins: Pins, generation: int, indexes: Mapping[str, LiveIndex], models: Mapping[str, ModelVersion]
-) -> Snapshot:
-    found = {name: IndexVersion(index.recipe, index.finder()) for name, index in indexes.items()}
-    return Snapshot(pins, generation, found, dict(models))
+async def _versions(indexes: Mapping[str, LiveIndex], before: Mapping[str, IndexVersion]) -> dict[str, IndexVersion]:
+    """Those that were in force stay as they are: a flip of another version changes nothing of them."""
+    return {name: before.get(name) or await _version(index) for name, index in indexes.items()}
+
+
+async def _version(index: LiveIndex) -> IndexVersion:
+    with blaming("index", index.name):
+        sealed = await index.catalog.manifest(index.name)
+    return IndexVersion(index.recipe, index.finder(), sealed.calibration if sealed else None)
 
 
 def _coming(board: Pinboard, before: Snapshot) -> Mapping[str, Axis]:

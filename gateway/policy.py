@@ -2,17 +2,30 @@
 
 from collections.abc import Sequence
 
-from gateway.events import Notice, Reason, Status
+from gateway.events import Confidence, Notice, Reason, Status
+from retrieval.calibration import Calibration
 from retrieval.index import IndexRecipe
 from retrieval.search import Findings, Found
 from serving.grounding import Citation, Grounding
 
 
-def enough_evidence(findings: Findings, recipe: IndexRecipe) -> Reason | None:
-    """None to go on, or why not; the threshold belongs to the index version."""
+def confidence_in(findings: Findings, recipe: IndexRecipe, calibration: Calibration | None) -> Confidence:
+    """What was found, held against the index version's calibration, or its recipe where it has none.
+
+    The best passage's category may have a threshold of its own.
+    """
+    value = findings.confidence
+    if calibration is None:
+        return Confidence(value, recipe.abstain_below, None)
+    category = findings.passages[0].passage.category if findings.passages else None
+    return Confidence(value, calibration.threshold_of(category), calibration.probability(value))
+
+
+def enough_evidence(findings: Findings, confidence: Confidence) -> Reason | None:
+    """None to go on, or why not."""
     if not findings.passages:
         return "no_hits"
-    return "below_threshold" if findings.confidence < recipe.abstain_below else None
+    return "below_threshold" if confidence.value < confidence.threshold else None
 
 
 def judge(grounding: Grounding, violations: Sequence[str], *, cut: bool) -> tuple[Status, Reason | None]:

@@ -9,6 +9,7 @@ from typing import Literal, TypeVar
 
 from deploy.pins import Pin, Pins
 from gateway.errors import NotFound
+from retrieval.calibration import Calibration
 from retrieval.index import IndexRecipe
 from retrieval.search import Finder
 from serving.generator import Generator
@@ -21,10 +22,11 @@ Version = TypeVar("Version")
 
 @dataclass(frozen=True, slots=True)
 class IndexVersion:
-    """A sealed index version, open for finding."""
+    """A sealed index version, open for finding; a calibration says which confidence is enough."""
 
     recipe: IndexRecipe
     finder: Finder
+    calibration: Calibration | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Any, cast
 from urllib.parse import quote
 
 from gateway.errors import GatewayError
-from gateway.events import AnswerEvent, Delta, Sources, Usage, Verdict
+from gateway.events import AnswerEvent, Confidence, Delta, Sources, Usage, Verdict
 from gateway.exchange import Exchange
 from gateway.streaming import encode, sse
 from retrieval.search import Found
@@ -174,7 +174,15 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
         "citations": [_citation(one) for one in verdict.citations],
         "unsupported": verdict.unsupported,
         "warnings": verdict.warnings,
+        "confidence": _confidence(verdict.confidence),
     }
+
+
+def _confidence(confidence: Confidence | None) -> dict[str, float | None] | None:
+    if confidence is None:
+        return None
+    probability = None if confidence.probability is None else round(confidence.probability, 4)
+    return {"value": round(confidence.value, 4), "threshold": confidence.threshold, "probability": probability}
 
 
 def _citation(citation: Citation) -> dict[str, Any]:

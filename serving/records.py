@@ -11,7 +11,8 @@ class InteractionRecord:
 
     `outcome` is a verdict's status, or "left" when the client went away and "failed" when a part did.
     `violations` and `stale` count what the two access checks dropped after the index had found it, `collapsed` what
-    only repeated another passage. `warnings` are the codes of what the answer warned of.
+    only repeated another passage. `warnings` are the codes of what the answer warned of. `confidence` is that of what
+    was found, and `threshold` what it was held against; both are missing where finding failed.
     `passages` are (document, version, start, end, cosine); tokens are the engine's own counts, `cost` US dollars,
     `timings` seconds per stage.
     """
@@ -28,6 +29,8 @@ class InteractionRecord:
     generation: int
     outcome: str
     reason: str | None
+    confidence: float | None
+    threshold: float | None
     passages: tuple[tuple[str, str, int, int, float], ...]
     citations: int
     unsupported: int

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.errors import Invalid, as_gateway_error
 from gateway.events import Reason, Status
-from gateway.policy import enough_evidence, judge
+from gateway.policy import confidence_in, enough_evidence, judge
 from gateway.wire import location
 from retrieval.catalog import Passage
 from retrieval.errors import AccessMissing, CatalogError, IndexNotSealed, RetrievalError, StoreLocked
@@ -38,7 +38,8 @@ def findings(confidence: float, passages: int = 1) -> Findings:
     [(0.0, 0, "no_hits"), (0.19, 1, "below_threshold"), (0.2, 1, None), (0.9, 3, None), (-1.0, 2, "below_threshold")],
 )
 def test_the_index_versions_threshold_decides(confidence: float, passages: int, reason: Reason | None) -> None:
-    assert enough_evidence(findings(confidence, passages), pinned_recipe()) == reason
+    found = findings(confidence, passages)
+    assert enough_evidence(found, confidence_in(found, pinned_recipe(), None)) == reason
 
 
 @pytest.mark.parametrize(

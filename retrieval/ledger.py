@@ -7,6 +7,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from retrieval.calibration import Calibration
 from retrieval.database import Database, insert, upsert
 from retrieval.entries import Holding, Sealed
 from retrieval.errors import IndexNotSealed
@@ -83,6 +84,21 @@ class Ledger:
         values = {"place": place, "manifest": msgspec.json.encode(manifest).decode()}
         async with self.database.begin() as connection:
             await upsert(connection, seals, {"index": manifest.name}, values)
+
+    async def calibrate(self, calibration: Calibration) -> IndexManifest:
+        """Keep a calibration with the seal of its version, in place of one that is there; IndexNotSealed without seal.
+
+        A gateway that has the version open goes on with what it opened it with.
+        """
+        of_it = seals.c.index == calibration.index
+        async with self.database.begin() as connection:
+            row = (await connection.execute(sa.select(seals).where(of_it).with_for_update())).one_or_none()
+            if row is None:
+                raise IndexNotSealed(f"index {calibration.index!r} is not built: there is nothing to calibrate")
+            manifest = msgspec.structs.replace(_manifest(row), calibration=calibration)
+            told = msgspec.json.encode(manifest).decode()
+            await connection.execute(sa.update(seals).where(of_it).values(manifest=told))
+        return manifest
 
     async def seals(self) -> list[Sealed]:
         """Every finished build, by name; IndexNotSealed when a seal cannot be read."""

@@ -9,8 +9,10 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from retrieval.acl import AccessFilter, Principal, access_filter
+from retrieval.calibration import Calibration
 from retrieval.catalog import Document
 from retrieval.errors import CatalogError, PreflightFailed, StoreError
+from retrieval.index import IndexRecipe
 from retrieval.live import LiveIndex
 from retrieval.sparse import Bm25Encoder
 from retrieval.store import HybridQuery, Narrowing
@@ -21,11 +23,12 @@ _STRANGER = "tenant-of-nobody"
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was looked at, and what was found."""
+    """One thing that was looked at, and what was found; `warns` of what passes, but had better be otherwise."""
 
     name: str
     passed: bool
     found: str
+    warns: bool = False
 
 
 async def preflight(index: LiveIndex, seed: int = 0) -> list[Check]:
@@ -33,6 +36,7 @@ async def preflight(index: LiveIndex, seed: int = 0) -> list[Check]:
     sealed = await index.catalog.manifest(index.name)
     checks = [
         Check("sealed by this recipe", sealed is not None and sealed.recipe == index.recipe, _seal_told(sealed)),
+        _calibrated(index.recipe, sealed.calibration if sealed else None),
         await _attempt("reachable, dimensions and payload indexes as built", lambda: _verified(index)),
         await _attempt("holds what the catalog noted", lambda: _whole(index)),
         await _current(index),
@@ -57,6 +61,17 @@ async def _attempt(name: str, look: Callable[[], Awaitable[str]]) -> Check:
         return Check(name, True, await look())
     except (StoreError, CatalogError) as error:
         return Check(name, False, str(error))
+
+
+def _calibrated(recipe: IndexRecipe, calibration: Calibration | None) -> Check:
+    """A threshold means nothing under another version, whose confidence is another number."""
+    name = "calibrated for this version"
+    if calibration is None:
+        told = f"no: {recipe.abstain_below:g} of its recipe decides; `twinpin index calibrate {recipe.name}`"
+        return Check(name, True, told, warns=True)
+    day = calibration.fitted.date()
+    told = f"for {calibration.index}, on {day}, threshold {calibration.threshold:g}, AUC {calibration.auc:.3f}"
+    return Check(name, calibration.index == recipe.name, told)
 
 
 async def _verified(index: LiveIndex) -> str:

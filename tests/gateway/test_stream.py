@@ -55,9 +55,8 @@ def test_text_and_verdict_are_the_same_streamed_or_not(house: House, said: str) 
     house.model.says(said)
     whole, told = house.ask().json(), streamed(house)
     assert words(told).encode() == whole["answer"].encode()
-    assert one(told, "verdict") == {
-        name: whole[name] for name in ("status", "finish", "reason", "citations", "unsupported", "warnings")
-    }
+    fields = ("status", "finish", "reason", "citations", "unsupported", "warnings", "confidence")
+    assert one(told, "verdict") == {name: whole[name] for name in fields}
     assert one(told, "usage")["usage"] == whole["usage"]
     assert one(told, "usage")["timings"].keys() == whole["timings"].keys()
 
@@ -77,6 +76,7 @@ def test_an_abstention_streams_like_any_answer(house: House, question: str, call
         "citations": [],
         "unsupported": [],
         "warnings": [],
+        "confidence": house.ask(question, caller).json()["confidence"],
     }
 
 

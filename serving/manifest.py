@@ -3,10 +3,11 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass
+from dataclasses import fields as dataclass_fields
 from pathlib import Path
 from string import Formatter
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 import yaml
@@ -22,6 +23,7 @@ VersionName = Annotated[str, msgspec.Meta(pattern=r"^mdl-[a-z0-9]+(-[a-z0-9]+)*-
 Tokens = Annotated[int, msgspec.Meta(ge=1)]
 Dollars = Annotated[float, msgspec.Meta(ge=0)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=60)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,29 @@ class PromptTemplate:
 
 
 @dataclass(frozen=True, slots=True)
+class RewritePrompt:
+    """Format strings: `turn` may name {role} {text}, `question` {turns} {question}."""
+
+    system: Name
+    turn: Name
+    question: Name
+
+
+@dataclass(frozen=True, slots=True)
+class Rewriting:
+    """How a follow-up becomes the stand-alone question that is searched for.
+
+    "rule" does it without a model; "model" has the served model do it with `prompt`, in at most `tokens` and `seconds`,
+    and falls back to the rule.
+    """
+
+    kind: Literal["none", "rule", "model"] = "none"
+    prompt: RewritePrompt | None = None
+    tokens: Tokens = 64
+    seconds: Seconds = 4.0
+
+
+@dataclass(frozen=True, slots=True)
 class GroundingRule:
     """A sentence counts as supported by a passage from this share (0 to 1) on."""
 
@@ -78,7 +103,10 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class ModelManifest:
-    """One model version. `name` is `mdl-<label>-<8 hex of the digest of all other fields>`; sizes are in tokens."""
+    """One model version. `name` is `mdl-<label>-<8 hex of the digest of all other fields>`; sizes are in tokens.
+
+    A field with a default may be left out, and counts for the name only where it has another value.
+    """
 
     name: VersionName
     base: Base
@@ -91,6 +119,8 @@ class ModelManifest:
     grounding: GroundingRule
     output_schema: Mapping[str, object] | None
     price: Price
+    rewrite: Rewriting = Rewriting()
+    passage_order: Literal["best_first", "best_last"] = "best_first"
 
     @property
     def served_name(self) -> str:
@@ -99,6 +129,12 @@ class ModelManifest:
         Versions that differ in words and sampling alone share it, so that a flip among them needs no other engine.
         """
         return self.name if self.adapter else self.base.served_name
+
+
+_DEFAULTS: Mapping[str, object] = {
+    field.name: field.default for field in dataclass_fields(ModelManifest) if field.default is not MISSING
+}
+_MAY_BE_LEFT_OUT = {*_DEFAULTS, *(f"rewrite.{field.name}" for field in dataclass_fields(Rewriting))}
 
 
 def load_manifest(path: Path) -> ModelManifest:
@@ -136,13 +172,14 @@ def _check(fields: object) -> ModelManifest:
         manifest = msgspec.convert(fields, ModelManifest)
     except msgspec.ValidationError as error:
         raise ManifestError(f"a model manifest does not fit: {error}") from error
-    if others := sorted(_differences(fields, msgspec.to_builtins(manifest))):
+    if others := sorted(_differences(fields, msgspec.to_builtins(manifest)) - _MAY_BE_LEFT_OUT):
         raise ManifestError(f"a model manifest has unknown or missing fields: {', '.join(others)}")
     if manifest.answer_tokens >= manifest.context_tokens:
         raise ManifestError(
             f"answer_tokens {manifest.answer_tokens} leave no room in context_tokens {manifest.context_tokens}"
         )
-    _check_templates(manifest.prompt)
+    _check_templates("prompt", manifest.prompt)
+    _check_rewriting(manifest.rewrite)
     _check_sampling(manifest.sampling)
     return manifest
 
@@ -155,12 +192,19 @@ def _differences(given: object, built: object, where: str = "") -> set[str]:
     return here.union(*(_differences(given[key], built[key], f"{where}{key}.") for key in given.keys() & built.keys()))
 
 
-def _check_templates(prompt: PromptTemplate) -> None:
+def _check_templates(field: str, prompt: PromptTemplate | RewritePrompt) -> None:
     for part, template in msgspec.to_builtins(prompt).items():
         try:
             list(Formatter().parse(template))
         except ValueError as error:
-            raise ManifestError(f"prompt.{part} of a model manifest is no format string: {error}") from error
+            raise ManifestError(f"{field}.{part} of a model manifest is no format string: {error}") from error
+
+
+def _check_rewriting(rewrite: Rewriting) -> None:
+    if (rewrite.kind == "model") != (rewrite.prompt is not None):
+        raise ManifestError("rewrite.prompt of a model manifest is for the kind 'model', which needs one")
+    if rewrite.prompt is not None:
+        _check_templates("rewrite.prompt", rewrite.prompt)
 
 
 def _check_sampling(sampling: Sampling) -> None:
@@ -179,5 +223,8 @@ def _named(label: str, manifest: ModelManifest) -> str:
 def _digest(manifest: ModelManifest) -> str:
     fields = msgspec.to_builtins(manifest)
     del fields["name"]
+    for field, default in _DEFAULTS.items():
+        if getattr(manifest, field) == default:
+            del fields[field]
     canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode()).hexdigest()

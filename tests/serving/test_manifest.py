@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from serving.errors import ManifestError
-from serving.manifest import load_manifest, manifest_name
+from serving.manifest import Rewriting, load_manifest, manifest_name
 
 Fields = dict[str, Any]
 
@@ -158,3 +158,45 @@ def test_a_file_that_is_no_manifest_is_refused(tmp_path: Path, content: bytes) -
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="mdl-sample-00000000"):
         load_manifest(tmp_path / "mdl-sample-00000000.yaml")
+
+
+REWRITE_PROMPT = {"system": "Rewrite.", "turn": "{role}: {text}\n", "question": "{turns}\n{question}"}
+
+
+def test_fields_that_came_later_change_no_name_while_they_are_at_their_default(tmp_path: Path, fields: Fields) -> None:
+    before = manifest_name("sample", fields)
+    fields |= {"rewrite": {"kind": "none"}, "passage_order": "best_first"}
+    assert manifest_name("sample", fields) == before
+    assert load_manifest(write(tmp_path, fields)).rewrite == Rewriting()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"passage_order": "best_last"},
+        {"rewrite": {"kind": "rule"}},
+        {"rewrite": {"kind": "model", "prompt": REWRITE_PROMPT}},
+        {"rewrite": {"kind": "model", "prompt": REWRITE_PROMPT, "tokens": 32}},
+    ],
+)
+def test_and_change_it_where_they_are_not(tmp_path: Path, fields: Fields, changed: Fields) -> None:
+    before = manifest_name("sample", fields)
+    assert manifest_name("sample", fields | changed) != before
+    assert load_manifest(write(tmp_path, fields | changed))
+
+
+@pytest.mark.parametrize(
+    ("rewrite", "words"),
+    [
+        ({"kind": "magic"}, "rewrite.kind"),
+        ({"kind": "model"}, "rewrite.prompt"),
+        ({"kind": "rule", "prompt": REWRITE_PROMPT}, "rewrite.prompt"),
+        ({"kind": "model", "prompt": REWRITE_PROMPT | {"turn": "{role"}}, "rewrite.prompt.turn"),
+        ({"kind": "model", "prompt": REWRITE_PROMPT, "tokens": 0}, "rewrite.tokens"),
+        ({"kind": "rule", "seconds": 0}, "rewrite.seconds"),
+        ({"kind": "rule", "tokns": 3}, "rewrite.tokns"),
+    ],
+)
+def test_rewriting_that_does_not_fit_is_named(fields: Fields, rewrite: Fields, words: str) -> None:
+    with pytest.raises(ManifestError, match=words):
+        manifest_name("sample", fields | {"rewrite": rewrite})

@@ -26,6 +26,7 @@ def run_demo(settings: Settings, *, began: float, record: str | None) -> int:
         with Stack(settings, console.print) as stack:
             stack.start_engine()
             stack.ingest(DOCUMENTS)
+            stack.calibrate()
             stack.serve()
             ready = time.time() - began
             _ask(console, settings)

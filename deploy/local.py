@@ -100,6 +100,11 @@ class Stack:
         """Bring the pinned index up to date with a folder, in a process of its own."""
         self._run("documents", [sys.executable, "-m", "deploy", "ingest", str(folder)])
 
+    def calibrate(self) -> None:
+        """Fit the pinned index's threshold to the sample's dev questions, unless it has been fitted to any."""
+        pinned = self.board.pins.index.stable
+        self._run("threshold", [sys.executable, "-m", "deploy", "index", "calibrate", pinned, "--if-missing"])
+
     def serve(self) -> None:
         """Start the gateway and wait until every part is ready."""
         sample_keys(self.settings)

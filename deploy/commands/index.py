@@ -12,9 +12,17 @@ from deploy.settings import Settings
 if TYPE_CHECKING:
     from deploy.golden import GoldenQuestion
     from deploy.indexing import Comparison, Listed
+    from retrieval.index import IndexManifest
+    from retrieval.preflight import Check
 
 app = typer.Typer(no_args_is_help=True, help="Index versions: build, check and compare them beside the live one.")
 Golden = Annotated[Path | None, typer.Option(help="Golden questions, a JSON object a line; without it, the sample's.")]
+
+Split = Annotated[str | None, typer.Option(help="Only those golden questions whose `split` is this.")]
+Bound = Annotated[
+    float | None,
+    typer.Option(min=0.001, max=0.999, help="Bound on the share of false answers; without it both errors weigh alike."),
+]
 
 
 @app.command("build")
@@ -23,6 +31,9 @@ def build(
     like: Annotated[str | None, typer.Option("--from", help="Start from this version's recipe.")] = None,
     change: Annotated[list[str] | None, typer.Option("--set", help="A field of it, chunker.budget=240.")] = None,
     store: Annotated[str | None, typer.Option(help="URL of a Qdrant server to build it on.")] = None,
+    golden: Annotated[Path | None, typer.Option(help="Then calibrate it on these golden questions.")] = None,
+    split: Split = None,
+    bound: Bound = None,
     as_json: AsJson = False,
 ) -> None:
     """Build a version from the catalog, or go on with a build that was cut off; the live one is not touched."""
@@ -31,10 +42,14 @@ def build(
 
     if (recipe is None) == (like is None) or (change and like is None):
         raise typer.BadParameter("name a recipe, or a version to start --from and what to --set in it")
-    settings = Settings()
+    if golden is None and (split is not None or bound is not None):
+        raise typer.BadParameter("--split and --bound are about --golden questions: name those too")
+    settings, asked = Settings(), _calibrating(golden, split) if golden else []
     wanted = find_recipe(settings, recipe) if recipe else derive_recipe(settings, like or "", change or [])[0]
     with RunProgress("building", quiet=as_json) as progress:
         manifest, followed = asyncio.run(build_index(settings, wanted, progress, store=store))
+    if golden is not None:
+        manifest = _calibrate(settings, manifest.name, asked, bound, quiet=as_json)
     if as_json:
         print_json({"manifest": manifest, "documents": followed.documents, "embedded": followed.embedded})
         return
@@ -42,6 +57,29 @@ def build(
         f"{manifest.name}: {manifest.documents} documents, {manifest.chunks} chunks, {followed.embedded} embedded now, "
         f"{progress.seconds:.1f} s; pin it in {settings.releases} to open it"
     )
+    print_line(_calibration_told(manifest))
+
+
+@app.command("calibrate")
+def calibrate(
+    name: str,
+    golden: Golden = None,
+    split: Split = None,
+    bound: Bound = None,
+    if_missing: Annotated[bool, typer.Option("--if-missing", help="Leave a calibration alone that is there.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Fit a built version's threshold to golden questions anew; without a file to the sample's dev half."""
+    from deploy.calibrating import sealed_manifest
+
+    settings, asked = Settings(), _calibrating(golden, split)
+    manifest = asyncio.run(sealed_manifest(settings, name))
+    if manifest.calibration is None or not if_missing:
+        manifest = _calibrate(settings, name, asked, bound, quiet=as_json)
+    if as_json:
+        print_json(manifest.calibration)
+    else:
+        print_line(_calibration_told(manifest))
 
 
 @app.command("list")
@@ -57,12 +95,19 @@ def list_all(as_json: AsJson = False) -> None:
 
 
 @app.command("show")
-def show(name: str, as_json: AsJson = False) -> None:
+def show(
+    name: str,
+    calibration: Annotated[bool, typer.Option("--calibration", help="Its errors over all thresholds.")] = False,
+    as_json: AsJson = False,
+) -> None:
     """One version and the recipe that names it."""
     import msgspec
 
     from deploy.indexing import show_index
 
+    if calibration:
+        _show_calibration(name, as_json)
+        return
     listed, recipe = asyncio.run(show_index(Settings(), name))
     if as_json:
         print_json({**msgspec.to_builtins(listed), "recipe": msgspec.to_builtins(recipe)})
@@ -91,7 +136,7 @@ def verify(
     if as_json:
         print_json(checks)
     else:
-        print_table(("check", "", "found"), [(one.name, "ok" if one.passed else "FAILED", one.found) for one in checks])
+        print_table(("check", "", "found"), [(one.name, _verdict(one), one.found) for one in checks])
     if not passed(checks):
         raise typer.Exit(TROUBLED)
 
@@ -124,6 +169,57 @@ def _golden(path: Path | None) -> "list[GoldenQuestion]":
     from deploy.golden import load_golden, sample_golden
 
     return load_golden(path) if path else sample_golden()
+
+
+def _calibrating(path: Path | None, split: str | None) -> "list[GoldenQuestion]":
+    """What to calibrate on: of the sample its dev half, as the other one tests."""
+    from deploy.golden import load_questions
+    from deploy.sampling import SAMPLE
+
+    return load_questions(path, split) if path else load_questions(SAMPLE / "golden.jsonl", split or "dev")
+
+
+def _calibrate(
+    settings: Settings, name: str, golden: "list[GoldenQuestion]", bound: float | None, *, quiet: bool
+) -> "IndexManifest":
+    from deploy.calibrating import calibrate_index
+    from deploy.progress import RunProgress
+    from retrieval.calibration import Rule
+
+    rule = Rule() if bound is None else Rule("bound", bound)
+    with RunProgress("calibrating", quiet=quiet) as progress:
+        return asyncio.run(calibrate_index(settings, name, golden, rule, progress))
+
+
+def _show_calibration(name: str, as_json: bool) -> None:
+    from rich.console import Console
+
+    from deploy.calibrating import require_calibration
+    from deploy.tradeoff import show_calibration
+
+    calibration = asyncio.run(require_calibration(Settings(), name))
+    if as_json:
+        print_json(calibration)
+    else:
+        show_calibration(Console(highlight=False), calibration)
+
+
+def _calibration_told(manifest: "IndexManifest") -> str:
+    found = manifest.calibration
+    if found is None:
+        told = f"the threshold {manifest.recipe.abstain_below:g} of its recipe decides"
+        return f"{manifest.name}: not calibrated, {told}; `twinpin index calibrate {manifest.name}` fits one"
+    held_out = found.held_out
+    return (
+        f"{manifest.name}: threshold {found.threshold:g}, area under the curve {found.auc:.3f}; held out "
+        f"{held_out.false_answers:.1%} false answers, {held_out.false_abstentions:.1%} false abstentions"
+    )
+
+
+def _verdict(check: "Check") -> str:
+    if check.warns:
+        return "WARNING"
+    return "ok" if check.passed else "FAILED"
 
 
 def _row(listed: "Listed") -> tuple[object, ...]:

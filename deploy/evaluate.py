@@ -37,6 +37,7 @@ def run_evaluation(settings: Settings) -> int:
     with Stack(settings) as stack:
         stack.start_engine()
         stack.ingest(DOCUMENTS)
+        stack.calibrate()
         figures: dict[str, dict[str, Any]] = asyncio.run(_evaluate_finding(settings, recipe, golden))
         stack.serve()
         judged = asyncio.run(_evaluate_answers(settings, recipe, golden))

@@ -76,6 +76,7 @@ def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningS
     with Stack(settings) as stack:
         stack.start_engine()
         stack.ingest(DOCUMENTS)
+        stack.calibrate()
         stack.serve()
         yield RunningStack(
             url=settings.url,

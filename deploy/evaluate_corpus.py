@@ -25,6 +25,8 @@ from retrieval.opening import EMBEDDED, Place, open_live
 _TENANT, _BATCH, _LONGEST_TITLE = "evaluation", 128, 400
 READER = access_filter(Principal(_TENANT, "reader", frozenset({"readers"}), frozenset()))
 _ACCESS = Access(_TENANT, frozenset({"group:readers"}))
+PATIENCE = 60.0
+"""Seconds for a reranker: quality is not to depend on how busy the machine is, and latency tells what it takes."""
 # What a collection calls its documents says nothing, and a file name would be embedded as their title.
 UNTITLED = "Untitled"
 Progress = Callable[[int, int, str], None]
@@ -38,6 +40,13 @@ class Corpus:
     names: dict[str, str]
     documents: int
     chunks: int
+
+    async def text(self, name: str) -> str:
+        """A document's text as the library keeps it, by the id that the library knows it by."""
+        catalog, parser = self.index.catalog, self.index.recipe.parser
+        document = await catalog.get(_TENANT, name)
+        held = await catalog.text(_TENANT, name, document.version, parser) if document else None
+        return held or ""
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from deploy.beir import Beir, BeirError, BeirQuestion
-from deploy.evaluate_corpus import READER, Corpus, Progress, opened_corpus
+from deploy.evaluate_corpus import PATIENCE, READER, Corpus, Progress, opened_corpus
 from deploy.ranking import DEPTH, Difference, Measures, difference, label, mean, measure
 from retrieval.index import Fusion, IndexRecipe
 from retrieval.search import Finder, Found
@@ -19,8 +19,6 @@ from retrieval.store import Narrowing
 CONFIGURATIONS = ("bm25", "dense", "rrf", "fused", "fused+rerank")
 _BASELINE = "fused"
 _SHOWN = 10
-# Quality is not to depend on how busy the machine is: what a deadline would cut off is told by the latency.
-_PATIENCE = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,12 +212,12 @@ async def _ask(
 async def _rank(
     question: BeirQuestion, pair: _Pair, corpus: Corpus, embedding: float, told: Mapping[str, Ranked]
 ) -> Ranked:
-    usual = await pair.usual.find(question.text, READER, Narrowing(), limit=_SHOWN, rerank_within=_PATIENCE)
+    usual = await pair.usual.find(question.text, READER, Narrowing(), limit=_SHOWN, rerank_within=PATIENCE)
     seconds = embedding + sum(taken for stage, taken in usual.timings.items() if stage != "embed")
     if pair.below is None:
         found = await _documents(question.text, pair, corpus)
     else:
-        head = await pair.deep.find(question.text, READER, Narrowing(), limit=pair.head, rerank_within=_PATIENCE)
+        head = await pair.deep.find(question.text, READER, Narrowing(), limit=pair.head, rerank_within=PATIENCE)
         found = _by_document(head.passages, corpus)
         found |= {name: one for name, one in told[pair.below].found.items() if name not in found}
     # BEIR's rule, for collections whose questions are documents of their own.

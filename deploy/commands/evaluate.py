@@ -21,6 +21,8 @@ Beir = Annotated[
 Split = Annotated[str, typer.Option(help="Which judgements: test, train or as its file is called, or all.")]
 Index = Annotated[str | None, typer.Option(help="A version's name or recipe file; without it the stable one.")]
 Change = Annotated[list[str] | None, typer.Option("--set", help="A field of its recipe, fusion.dense=0.5.")]
+Rows = Annotated[Path | None, typer.Option(help="Write what each question found, a JSON object a line.")]
+Record = Annotated[bool, typer.Option("--record", help="Record it in docs/benchmarks.")]
 Keep = Annotated[Path | None, typer.Option(help="Keep what was embedded in this folder, for the next run.")]
 
 
@@ -48,9 +50,9 @@ def retrieval(
     index: Index = None,
     change: Change = None,
     only: Annotated[list[str] | None, typer.Option(help="Only this configuration, as it is called there.")] = None,
-    rows: Annotated[Path | None, typer.Option(help="Write what each question found, a JSON object a line.")] = None,
+    rows: Rows = None,
     keep: Keep = None,
-    record: Annotated[bool, typer.Option("--record", help="Record it in docs/benchmarks/retrieval.json.")] = False,
+    record: Record = False,
     as_json: AsJson = False,
 ) -> None:
     """Rank a judged collection by BM25, by vectors and as an index version fuses them, side by side."""
@@ -71,6 +73,67 @@ def retrieval(
     if record:
         record_rows("retrieval", f"twinpin evaluate retrieval --beir {collection.name} --split {split}", measured)
     print_json(measured) if as_json else _show(measured)
+
+
+@app.command("abstention")
+def abstention(
+    beir: Beir,
+    index: Index = None,
+    change: Change = None,
+    rows: Rows = None,
+    keep: Keep = None,
+    as_json: AsJson = False,
+) -> None:
+    """Hold an index version's confidence against questions that a collection answers and others that it does not."""
+    from deploy.beir import ALL, load_beir
+    from deploy.evaluate_abstention import calibration_of, evaluate_abstention
+    from deploy.progress import RunProgress
+
+    settings = Settings()
+    collection, recipe = load_beir(beir, ALL), _recipe(settings, index, change)
+    calibration = asyncio.run(calibration_of(settings, recipe.name))
+    with RunProgress("evaluating", quiet=as_json) as progress:
+        measured = asyncio.run(evaluate_abstention(collection, recipe, calibration, progress, keep))
+    if rows is not None:
+        _write_lines(rows, measured.rows())
+    if as_json:
+        print_json({**measured.figures(), "curve": measured.curve()})
+    else:
+        print_table((collection.name, recipe.name), measured.figures().items())
+        print_table(("threshold", "false answers / false abstentions"), measured.curve().items())
+
+
+@app.command("sweep")
+def sweep(
+    beir: Annotated[
+        Path, typer.Option(help="Folder of a judged collection, or of articles with answers.", exists=True)
+    ],
+    each: Annotated[list[str], typer.Option(help="A field and its values, chunker.budget=64,96,128.")],
+    split: Split = "train",
+    index: Index = None,
+    change: Change = None,
+    keep: Keep = None,
+    record: Record = False,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a version with a field at each of several values, on a split that it may be tuned on."""
+    from deploy import evaluate_sweep
+    from deploy.progress import RunProgress
+
+    collection, recipe = evaluate_sweep.load_collection(beir, split), _recipe(Settings(), index, change)
+    with RunProgress("evaluating", quiet=as_json) as progress:
+        steps = list(evaluate_sweep.sweep(collection, recipe, each, progress, keep))
+    if record:
+        evaluate_sweep.record(collection.name, recipe, steps)
+    if as_json:
+        print_json(steps)
+    else:
+        head = ("changed", "index", *steps[0].figures)
+        print_table(head, [(", ".join(one.changes), one.index, *map(_shown, one.figures.values())) for one in steps])
+
+
+def _shown(figure: float) -> str:
+    return f"{figure:.5g}"
 
 
 def _recipe(settings: Settings, index: str | None, change: Sequence[str] | None) -> "IndexRecipe":

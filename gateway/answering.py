@@ -1,4 +1,4 @@
-"""The story of one answer, from question to verdict: find, decide, prompt, generate, check, record."""
+"""The story of one answer, from question to verdict: rewrite, find, decide, prompt, generate, check, record."""
 
 import asyncio
 import hashlib
@@ -10,16 +10,17 @@ from datetime import UTC, datetime
 from gateway.audit import Audit
 from gateway.draft import Draft
 from gateway.errors import Invalid
-from gateway.events import AnswerEvent, Delta, Sources
+from gateway.events import AnswerEvent, Delta
 from gateway.exchange import Asked, Exchange
 from gateway.policy import confidence_in, enough_evidence
-from gateway.release import ModelVersion, ResolvedPins
+from gateway.release import IndexVersion, ModelVersion, ResolvedPins
 from retrieval.acl import AccessFilter, Principal, access_filter
 from retrieval.search import Findings
 from serving.errors import EngineRefused
 from serving.generator import GenerationRequest
 from serving.output import response_format
 from serving.prompt import Evidence, Place, Prompt, PromptBudget, build_prompt
+from serving.rewrite import Rewriter, Rewritten
 
 
 class Answering:
@@ -40,25 +41,25 @@ class Answering:
         asked, access = exchange.asked, access_filter(exchange.principal)
         draft = Draft()
         try:
-            limit = index.recipe.passages
             async with asyncio.timeout(self._seconds):
-                findings = await index.finder.find(asked.question, access, asked.narrowing, limit=limit)
+                draft.seeks(await self._rewrite(exchange, model, access))
+                findings = await _find(draft.rewritten, asked, index, access)
             confidence = confidence_in(findings, index.recipe, index.calibration)
             draft.found(findings, confidence)
             if reason := enough_evidence(findings, confidence):
                 words = model.manifest.prompt.abstention
-                yield Sources(findings.passages)
+                yield draft.sources()
                 yield Delta(words)
                 draft.verdict = draft.abstains(reason, words)
             else:
                 prompt = _prompt(asked, findings, model)
                 draft.asks(prompt)
                 async with model.generator.generate(self._request(exchange, prompt, model, access)) as pieces:
-                    yield Sources(findings.passages)
+                    yield draft.sources()
                     async for piece in pieces:
                         if words := draft.take(piece):
                             yield Delta(words)
-                draft.verdict = draft.check(asked.question, prompt, model)
+                draft.verdict = draft.check(prompt, model)
             yield draft.verdict
             draft.usage = draft.settle(model)
             yield draft.usage
@@ -70,6 +71,11 @@ class Answering:
             raise
         finally:
             self._audit.write(draft.record(exchange))
+
+    async def _rewrite(self, exchange: Exchange, model: ModelVersion, access: AccessFilter) -> Rewritten:
+        rewriter = Rewriter(model.manifest, model.generator, model.count_tokens)
+        asked, salt = exchange.asked, self._salt(access, exchange.pins)
+        return await rewriter.rewrite(asked.question, asked.history, cache_salt=salt, request_id=exchange.id)
 
     def _request(
         self, exchange: Exchange, prompt: Prompt, model: ModelVersion, access: AccessFilter
@@ -91,8 +97,18 @@ class Answering:
         return hmac.new(self._salt_key, scope.encode(), hashlib.sha256).hexdigest()
 
 
+async def _find(sought: Rewritten, asked: Asked, index: IndexVersion, access: AccessFilter) -> Findings:
+    """Find for the question as it stands alone, so that what is enough is decided for that as well."""
+    limit = index.recipe.passages
+    return await index.finder.find(sought.question, access, asked.narrowing, limit=limit)
+
+
 def _prompt(asked: Asked, findings: Findings, model: ModelVersion) -> Prompt:
-    """Number the passages, best first, and fit them with question and history into the model's context."""
+    """Number the passages, best first, and fit them with question and history into the model's context.
+
+    The model is asked in the user's own words, after the conversation they belong to: a rewriting that went wrong costs
+    passages, but never makes it answer what nobody asked.
+    """
     manifest = model.manifest
     evidence = []
     for marker, found in enumerate(findings.passages, start=1):

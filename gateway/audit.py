@@ -37,6 +37,7 @@ class AuditLog:
             threshold=record.threshold,
             index=record.index,
             model=record.model,
+            rewritten=record.rewritten_by,
             passages=len(record.passages),
             citations=record.citations,
             unsupported=record.unsupported,

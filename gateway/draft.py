@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gateway.events import Confidence, Reason, Usage, Verdict
+from gateway.events import Confidence, Reason, Sources, Usage, Verdict
 from gateway.exchange import Exchange
 from gateway.policy import judge, warnings
 from gateway.release import ModelVersion
@@ -17,6 +17,7 @@ from serving.markers import MarkerFilter
 from serving.output import OutputCheck
 from serving.prompt import Prompt
 from serving.records import InteractionRecord
+from serving.rewrite import Rewritten
 
 
 @dataclass(slots=True)
@@ -25,6 +26,7 @@ class Draft:
 
     findings: Findings | None = None
     confidence: Confidence | None = None
+    rewritten: Rewritten = field(default_factory=lambda: Rewritten(""))
     verdict: Verdict | None = None
     usage: Usage | None = None
     failure: str | None = None
@@ -35,12 +37,22 @@ class Draft:
     _started: float = field(default_factory=time.perf_counter)
     _asked: float = 0.0
 
+    def seeks(self, rewritten: Rewritten) -> None:
+        """What to search for is decided."""
+        self.rewritten = rewritten
+        if rewritten.earlier:
+            self.timings["rewrite"] = time.perf_counter() - self._started
+
     def found(self, findings: Findings, confidence: Confidence) -> None:
         """Retrieval is done."""
         self.findings = findings
         self.confidence = confidence
         laps = findings.timings
-        self.timings = {"retrieval": laps["embed"] + laps["search"], "rerank": laps["rerank"]}
+        self.timings |= {"retrieval": laps["embed"] + laps["search"], "rerank": laps["rerank"]}
+
+    def sources(self) -> Sources:
+        """What was found, and for which words where they are not the user's."""
+        return Sources(self._passages, self.rewritten.question if self.rewritten.by else None)
 
     def asks(self, prompt: Prompt) -> None:
         """The model is about to be asked; only the passages it is shown can be cited."""
@@ -65,8 +77,12 @@ class Draft:
         """The verdict before anything is generated."""
         return Verdict("abstained", reason, words, (), (), "stop", warnings(self._passages, ()), self.confidence)
 
-    def check(self, question: str, prompt: Prompt, model: ModelVersion) -> Verdict:
-        """Hold the finished answer against the passages it was made from."""
+    def check(self, prompt: Prompt, model: ModelVersion) -> Verdict:
+        """Hold the finished answer against the passages it was made from.
+
+        It answers the question as it stands alone: a bare "45 days" has to be said of what a follow-up leaves out.
+        """
+        question = self.rewritten.question
         answer = "".join(self._said)
         manifest = model.manifest
         grounding = ground(answer, prompt.evidence, manifest.grounding, question, abstention=manifest.prompt.abstention)
@@ -77,9 +93,9 @@ class Draft:
         return Verdict(status, reason, answer, grounding.citations, unsupported, finish, told, self.confidence)
 
     def settle(self, model: ModelVersion) -> Usage:
-        """What the answer took; nothing was generated for an abstention."""
+        """What the answer took, and its question's rewriting; nothing else was generated for an abstention."""
         self.timings["total"] = time.perf_counter() - self._started
-        used = self._finish or Finish("stop", 0, 0, 0)
+        used = _together(self._finish, self.rewritten.used)
         cost = cost_of(model.manifest.price, used)
         return Usage(used.prompt_tokens, used.completion_tokens, used.cached_tokens, cost, self.timings)
 
@@ -93,7 +109,10 @@ class Draft:
             subject=exchange.principal.subject,
             conversation=asked.conversation,
             user=asked.user,
-            question_digest=f"sha256:{hashlib.sha256(asked.question.encode()).hexdigest()}",
+            question_digest=_digest(asked.question),
+            searched_digest=_digest(self.rewritten.question) if self.rewritten.by else None,
+            rewritten_by=self.rewritten.by,
+            rewrite_failure=self.rewritten.failure,
             index=exchange.pins.index,
             model=exchange.pins.model,
             generation=exchange.pins.generation,
@@ -124,6 +143,20 @@ class Draft:
         if self.failure:
             return "failed"
         return self.verdict.status if self.verdict and self.usage else "left"
+
+
+def _digest(question: str) -> str:
+    return f"sha256:{hashlib.sha256(question.encode()).hexdigest()}"
+
+
+def _together(*finishes: Finish | None) -> Finish:
+    done = [finish for finish in finishes if finish is not None]
+    return Finish(
+        "stop",
+        sum(finish.prompt_tokens for finish in done),
+        sum(finish.completion_tokens for finish in done),
+        sum(finish.cached_tokens for finish in done),
+    )
 
 
 def _place(found: Found) -> tuple[str, str, int, int, float]:

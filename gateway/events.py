@@ -13,9 +13,13 @@ Reason = Literal["no_hits", "below_threshold", "ungrounded", "policy"]
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The passages found, best first; a citation's marker n is the n-th of them."""
+    """The passages found, best first; a citation's marker n is the n-th of them.
+
+    `searched_for` is the question that they were found for, None where that is the user's own.
+    """
 
     passages: tuple[Found, ...]
+    searched_for: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,6 +85,12 @@ class Metrics:
             ["index"],
             registry=self.registry,
         )
+        self._rewrites = Counter(
+            "twinpin_rewrites",
+            "Follow-ups searched for in other words, by whose words, and why they are not the model's.",
+            ["by", "failure", "model"],
+            registry=self.registry,
+        )
         self.in_flight = Gauge("twinpin_answers_in_flight", "Answers being made now.", registry=self.registry)
 
     def request(self, route: str, status: int) -> None:
@@ -114,6 +120,9 @@ class Metrics:
         """Count an answer, however it ended."""
         self.found(record.index, record.violations, record.stale, record.collapsed)
         self._old_evidence.labels(record.index).inc("old_evidence" in record.warnings)
+        if record.rewritten_by or record.rewrite_failure:
+            labels = record.rewritten_by or "none", record.rewrite_failure or "none", record.model
+            self._rewrites.labels(*labels).inc()
         self._answers.labels(record.outcome, record.reason or "none", record.index, record.model).inc()
         for stage, seconds in record.timings.items():
             self._stages.labels(stage).observe(seconds)

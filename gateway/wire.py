@@ -23,6 +23,7 @@ class NativeWire:
         """The whole answer."""
         return {
             **_about(self.exchange),
+            "searched_for": sources.searched_for,
             "answer": verdict.answer,
             **_verdict(verdict),
             **_usage(usage),
@@ -38,9 +39,9 @@ class NativeWire:
         match event:
             case Delta(text):
                 return sse("delta", {"text": text})
-            case Sources(passages):
+            case Sources(passages, searched_for):
                 found = [passage(one) for one in passages]
-                return sse("sources", {**_about(self.exchange), "passages": found})
+                return sse("sources", {**_about(self.exchange), "searched_for": searched_for, "passages": found})
             case Verdict():
                 return sse("verdict", _verdict(event))
             case Usage():
@@ -64,6 +65,7 @@ class OpenAIWire:
     include_usage: bool
     ignored: list[str]
     _verdict: Verdict | None = field(default=None)
+    _searched_for: str | None = field(default=None)
 
     def body(self, sources: Sources, verdict: Verdict, usage: Usage) -> dict[str, Any]:
         """A `chat.completion`."""
@@ -74,6 +76,7 @@ class OpenAIWire:
             "annotations": _annotations(verdict),
         }
         choice = {"index": 0, "message": message, "finish_reason": verdict.finish, "logprobs": None}
+        self._searched_for = sources.searched_for
         shape = self._shape("chat.completion", [choice])
         return {**shape, "usage": _openai_usage(usage), "twinpin": self._twinpin(verdict, usage)}
 
@@ -87,6 +90,7 @@ class OpenAIWire:
             case Delta(text):
                 return self._chunk({"content": text})
             case Sources():
+                self._searched_for = event.searched_for
                 return b""
             case Verdict():
                 self._verdict = event
@@ -120,7 +124,7 @@ class OpenAIWire:
 
     def _twinpin(self, verdict: Verdict, usage: Usage) -> dict[str, Any]:
         shown = {**_about(self.exchange), **_verdict(verdict), **_usage(usage), "cache": "bypass"}
-        return {**shown, "ignored": self.ignored}
+        return {**shown, "searched_for": self._searched_for, "ignored": self.ignored}
 
 
 def passage(found: Found) -> dict[str, Any]:

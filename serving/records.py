@@ -7,7 +7,10 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class InteractionRecord:
-    """One answer, however it ended. The question is kept as a digest only.
+    """One answer, however it ended. The question is kept as a digest only, and so is what was searched for instead.
+
+    `rewritten_by` says what changed a follow-up's words, "rule" or "model", None where they are the user's;
+    `rewrite_failure` why the model did not.
 
     `outcome` is a verdict's status, or "left" when the client went away and "failed" when a part did.
     `violations` and `stale` count what the two access checks dropped after the index had found it, `collapsed` what
@@ -24,6 +27,9 @@ class InteractionRecord:
     conversation: str | None
     user: str | None
     question_digest: str
+    searched_digest: str | None
+    rewritten_by: str | None
+    rewrite_failure: str | None
     index: str
     model: str
     generation: int

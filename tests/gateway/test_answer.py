@@ -11,7 +11,7 @@ from tests.gateway.house import PAYOUT, REFUND, VACATION, House, pinned_manifest
 
 FIELDS = {
     "id", "object", "created", "status", "reason", "answer", "citations", "unsupported", "warnings", "versions",
-    "usage", "timings", "cache",
+    "usage", "timings", "cache", "searched_for",
 }  # fmt: skip
 CITATION_FIELDS = {
     "marker", "answer_span", "document", "version", "title", "source", "page", "heading", "span", "quote", "support",

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from deploy.evaluate_collections import measure_clapnq, measure_mtrag, measure_scifact
 from deploy.evaluate_handbook import measure_handbook
 from deploy.evaluate_parsing import measure_parsing
 from deploy.measured import Measured
-from deploy.results import write_result
+from deploy.results import record_rows, write_result
+
+_COMMAND = "make evaluate DATA=DIR"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,9 @@ class Part:
 PARTS: Mapping[str, Part] = {
     "parsing": Part("docs_markitdown", measure_parsing),
     "handbook": Part("18f_handbook", lambda data: Measured(measure_handbook(data))),
+    "scifact": Part("scifact", measure_scifact),
+    "mtrag": Part("mtrag_un", measure_mtrag),
+    "abstention": Part("clapnq_dev", measure_clapnq),
 }
 
 
@@ -37,9 +43,13 @@ def run_parts(data: Path, parts: Mapping[str, Part] = PARTS) -> int:
 
 def _run(name: str, part: Part, data: Path) -> bool:
     measured = part.measure(data)
-    path = write_result(name, "make evaluate DATA=DIR", measured.figures, rows=measured.rows)
-    _print(measured.figures)
-    sys.stdout.write(f"recorded in {path}\n")
+    if measured.configurations:
+        path = record_rows("retrieval", _COMMAND, measured.configurations)
+        sys.stdout.write(f"{part.folder} recorded in {path}\n")
+    if measured.figures:
+        path = write_result(name, _COMMAND, measured.figures, rows=measured.rows)
+        _print(measured.figures)
+        sys.stdout.write(f"recorded in {path}\n")
     return measured.held
 
 

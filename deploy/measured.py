@@ -7,8 +7,12 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """`figures` by section and name, a row per case in `rows`; `held` is False where something must not be as it is."""
+    """`figures` by section and name, a row per case in `rows`; `held` is False where something must not be as it is.
+
+    `configurations` are rows of finding, which stand in one list for all collections.
+    """
 
     figures: Mapping[str, Mapping[str, Any]]
     rows: Sequence[Mapping[str, Any]] = ()
     held: bool = True
+    configurations: Sequence[Mapping[str, Any]] = ()

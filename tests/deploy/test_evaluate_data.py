@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from deploy.evaluate_collections import INFORMED_BY
 from deploy.evaluate_data import Part, run_parts
 from deploy.evaluate_parsing import measure_parsing, word_recall
 from deploy.measured import Measured
+from tests.deploy.commandline import Cli
 
 
 def part(folder: str, *, held: bool = True) -> Part:
@@ -32,6 +34,45 @@ def test_a_part_that_does_not_hold_or_data_without_any_is_told(tmp_path: Path, m
     (tmp_path / "one").mkdir()
     assert run_parts(tmp_path, {"first": part("one", held=False)}) == 1
     assert run_parts(tmp_path, {"second": part("two")}) == 1
+
+
+def test_judged_collections_go_into_one_list_of_configurations(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The conversation's last turn says nothing without the turn before it, and the control and the rule know that."""
+    data, history = tmp_path / "data", [{"role": "user", "content": "Tell me of the Zephyr refund policy."}]
+    judged(data / "scifact", {"1": ("refunds", {})}, "train")
+    judged(data / "mtrag_un", {"1": ("When is it paid?", {"history": history})})
+    judged(data / "clapnq_dev", {"1": ("refunds paid", {"answerable": True}), "2": ("cats", {"answerable": False})})
+    monkeypatch.chdir(tmp_path)
+    assert run_parts(data) == 0
+    rows = json.loads((tmp_path / "docs/benchmarks/retrieval.json").read_text("utf-8"))
+    told = {(row["dataset"], row["split"], row["configuration"]) for row in rows if row["configuration"][:5] == "fused"}
+    assert told == {
+        ("scifact", "train", "fused"),
+        ("scifact", "test", "fused"),
+        ("mtrag_un", "test", "fused"),
+        ("mtrag_un", "test", "fused, history concatenated"),
+        ("mtrag_un", "test", "fused, rewritten by the rule"),
+        ("clapnq_dev", "test", "fused"),
+    }
+    assert {row["configuration"] for row in rows if row["default"]} == {"fused"}
+    assert {row["informed_by"] for row in rows} == {INFORMED_BY}
+    held = json.loads((tmp_path / "docs/benchmarks/abstention.json").read_text("utf-8"))
+    assert held["figures"]["abstaining on clapnq_dev"]["area under the curve"] == 1.0
+    assert [row["label"] for row in held["rows"]] == ["goes on", "abstains"]
+
+
+def judged(folder: Path, questions: dict[str, tuple[str, dict[str, object]]], *more_splits: str) -> None:
+    """A collection of two documents, whose first one answers the first question."""
+    folder.mkdir(parents=True)
+    texts = {"a": "The Zephyr refund policy: refunds are paid within 45 days.", "b": "Dogs bark at the moon."}
+    rows = [{"_id": name, "text": text} for name, text in texts.items()]
+    (folder / "corpus.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    asked = [{"_id": name, "text": text, "metadata": told} for name, (text, told) in questions.items()]
+    (folder / "queries.jsonl").write_text("\n".join(map(json.dumps, asked)))
+    for name in ("qrels.tsv", *(f"qrels_{split}.tsv" for split in more_splits)):
+        (folder / name).write_text("1\ta\t1\n")
 
 
 def test_every_file_is_parsed_or_refused_with_a_reason(tmp_path: Path) -> None:

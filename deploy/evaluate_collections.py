@@ -1,0 +1,93 @@
+"""Finding and abstaining on the judged collections that are measured with every release, under the stable version."""
+
+import asyncio
+import tempfile
+from collections.abc import ItemsView, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from deploy.beir import Beir, BeirQuestion, load_beir
+from deploy.evaluate_abstention import calibration_of, evaluate_abstention
+from deploy.evaluate_retrieval import CONFIGURATIONS, evaluate_retrieval
+from deploy.measured import Measured
+from deploy.pinboard import read_pinboard
+from deploy.progress import RunProgress
+from deploy.settings import Settings
+from retrieval.index import IndexRecipe
+from serving.generator import Message
+from serving.rewrite import rewrite_by_rule
+
+INFORMED_BY = "scifact train, covid_qa, the sample corpus"
+"""What the stable version's parameters were chosen on; on the rest, nothing ever was."""
+_HISTORY, _REWRITTEN = "history concatenated", "rewritten by the rule"
+
+
+def measure_scifact(data: Path) -> Measured:
+    """The split that fusion and reranking may be tuned on, and the one that only tests."""
+    with tempfile.TemporaryDirectory() as keep:
+        rows = [_found(load_beir(data / "scifact", split), Path(keep)) for split in ("train", "test")]
+    return Measured({}, configurations=[row for split in rows for row in split])
+
+
+def measure_mtrag(data: Path) -> Measured:
+    """The last turn of each conversation, all its turns in one question, and the question that the rule makes of it."""
+    beir = load_beir(data / "mtrag_un", "test")
+    with tempfile.TemporaryDirectory() as keep:
+        rows = _found(beir, Path(keep))
+        usual = [row["configuration"] for row in rows if row["default"]]
+        for how, questions in ((_HISTORY, _concatenated(beir)), (_REWRITTEN, _rewritten(beir))):
+            rows += _asked_as(how, _found(replace(beir, questions=questions), Path(keep), usual))
+    return Measured({}, configurations=rows)
+
+
+def measure_clapnq(data: Path) -> Measured:
+    """Finding, and how well its confidence tells what these passages do not answer."""
+    settings, beir = Settings(), load_beir(data / "clapnq_dev", "test")
+    recipe = _stable(settings)
+    with tempfile.TemporaryDirectory() as keep, RunProgress("evaluating") as progress:
+        rows = _found(beir, Path(keep))
+        calibration = asyncio.run(calibration_of(settings, recipe.name))
+        abstention = asyncio.run(evaluate_abstention(beir, recipe, calibration, progress, Path(keep)))
+    figures: dict[str, dict[str, Any]] = {
+        f"abstaining on {beir.name}": {**abstention.figures(), "index": recipe.name},
+        f"abstaining on {beir.name}, false answers / false abstentions": abstention.curve(),
+    }
+    return Measured(figures, abstention.rows(), configurations=rows)
+
+
+def _stable(settings: Settings) -> IndexRecipe:
+    board = read_pinboard(settings.releases)
+    return board.recipes[board.pins.index.stable]
+
+
+def _found(beir: Beir, keep: Path, only: Sequence[str] = CONFIGURATIONS) -> list[dict[str, Any]]:
+    recipe = _stable(Settings())
+    with RunProgress(f"evaluating {beir.name}, {beir.split}") as progress:
+        evaluation = asyncio.run(evaluate_retrieval(beir, recipe, progress, only=only, keep=keep))
+    return [{**row, "informed_by": INFORMED_BY} for row in evaluation.rows(recipe.name)]
+
+
+def _asked_as(how: str, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of questions that were put otherwise: no default, and named by how."""
+    return [{**row, "configuration": f"{row['configuration']}, {how}", "default": False} for row in rows]
+
+
+def _concatenated(beir: Beir) -> dict[str, BeirQuestion]:
+    """Each question after all that its conversation's user said before."""
+    said = {name: [turn.content for turn in _history(one) if turn.role == "user"] for name, one in _questions(beir)}
+    return {name: replace(one, text="\n".join([*said[name], one.text])) for name, one in _questions(beir)}
+
+
+def _rewritten(beir: Beir) -> dict[str, BeirQuestion]:
+    return {
+        name: replace(one, text=rewrite_by_rule(one.text, _history(one)).question) for name, one in _questions(beir)
+    }
+
+
+def _questions(beir: Beir) -> ItemsView[str, BeirQuestion]:
+    return beir.questions.items()
+
+
+def _history(question: BeirQuestion) -> list[Message]:
+    return [Message(turn["role"], turn["content"]) for turn in question.metadata.get("history", ())]

@@ -18,7 +18,7 @@ from retrieval.embed import Embedder, open_embedder
 from retrieval.errors import RecipeError, StoreError
 from retrieval.index import IndexManifest, IndexRecipe
 from retrieval.ingest.blocks import PARSER
-from retrieval.ingest.chunk import CHUNKER
+from retrieval.ingest.chunk import CHUNKERS
 from retrieval.ingest.prepared import Parser, Prepared, content_digest, described_digest, prepare
 from retrieval.search import Finder
 from retrieval.sparse import Bm25Encoder
@@ -298,9 +298,13 @@ async def closing(index: LiveIndex) -> AsyncIterator[LiveIndex]:
 
 def require_built_in(recipe: IndexRecipe) -> None:
     """A recipe is not built with another parser or chunker than the one it names."""
-    for part, named, built_in in (("parser", recipe.parser, PARSER), ("chunker", recipe.chunker.name, CHUNKER)):
-        if named != built_in:
-            raise RecipeError(f"index {recipe.name!r} wants the {part} {named!r}, and this release has {built_in!r}")
+    for part, named, built_in in (("parser", recipe.parser, (PARSER,)), ("chunker", recipe.chunker.name, CHUNKERS)):
+        if named not in built_in:
+            raise RecipeError(
+                f"index {recipe.name!r} wants the {part} {named!r}, and this release has {' and '.join(built_in)}"
+            )
+    if min((recipe.chunker.budget, *recipe.chunker.budgets.values())) < 1:
+        raise RecipeError(f"index {recipe.name!r} has a chunker without room: make its budgets 1 token or more")
     if recipe.reranker is not None:
         raise RecipeError(f"index {recipe.name!r} pins the reranker {recipe.reranker.package!r}: this release has none")
 

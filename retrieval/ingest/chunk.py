@@ -1,173 +1,61 @@
-"""From blocks to chunks within a token budget: stretches of the stored text that end where its own structure does.
+"""From blocks to chunks within a token budget: stretches of the stored text that end where its own structure does."""
 
-Sections are gathered greedily. A heading goes with what follows it; whole sections share a chunk only with their
-siblings; a section above the budget is cut between blocks, a block above it between rows or items, sentences, words.
-"""
-
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from retrieval.ingest.blocks import Block
-from retrieval.ingest.cut import Cutter, Span
+from retrieval.ingest.breaks import break_up
+from retrieval.ingest.cut import Cutter
+from retrieval.ingest.greedy import fill
+from retrieval.ingest.sections import Stretch
 
-CHUNKER = "tree-1"
-"""Part of an index recipe: changes whenever the chunks of any text would."""
+CHUNKERS = ("tree-1", "tree-2")
+"""Part of an index recipe: another name whenever the chunks of any text would be others. All can still be built."""
+
+CHUNKER = CHUNKERS[-1]
+"""The one for new recipes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """`text[start:end]`; `heading` is the path of its first block that is no heading, `page` where it starts."""
+    """`text[start:end]`; `heading` is the path of its first block that is no heading, `page` where it starts.
+
+    `header` is the first row of the table that the chunk goes on with; tree-1 does not tell.
+    """
 
     ordinal: int
     start: int
     end: int
     heading: tuple[str, ...]
     page: int | None
+    header: str = ""
 
 
-def chunk(text: str, blocks: Sequence[Block], *, budget: int, count_tokens: Callable[[str], int]) -> tuple[Chunk, ...]:
+def chunk(
+    text: str,
+    blocks: Sequence[Block],
+    *,
+    budget: int,
+    count_tokens: Callable[[str], int],
+    chunker: str = CHUNKERS[0],
+    limit: int | None = None,
+) -> tuple[Chunk, ...]:
     """Cut a document; every visible character is in exactly one chunk, in order.
 
-    No chunk counts more than `budget` tokens unless one character does. ValueError for a budget below 1.
+    No chunk counts more than `budget` tokens unless one character does; with tree-2 a table's row or a list's item by
+    itself may count up to `limit`, the budget when there is none. A chunk's header counts into both. ValueError for
+    a budget below 1 or above the limit, or an unknown chunker.
     """
-    if budget < 1:
-        raise ValueError(f"a budget of {budget} tokens holds nothing")
-    packer = _Packer(Cutter(text, budget, count_tokens))
-    for section in _sections(blocks):
-        packer.add(section)
-    return tuple(_chunk(ordinal, group) for ordinal, group in enumerate(packer.finish()))
+    most = budget if limit is None else limit
+    if not 1 <= budget <= most:
+        raise ValueError(f"a budget of {budget} tokens does not fit: it has to be from 1 to {most}")
+    if chunker not in CHUNKERS:
+        raise ValueError(f"there is no chunker {chunker!r}: there are {', '.join(CHUNKERS)}")
+    cutter = Cutter(text, budget, count_tokens)
+    stretches = fill(blocks, cutter) if chunker == "tree-1" else break_up(blocks, cutter, most)
+    return tuple(_chunk(ordinal, stretch) for ordinal, stretch in enumerate(stretches))
 
 
-@dataclass(frozen=True, slots=True)
-class _Section:
-    """Headings and what stands under the last of them; `bodies` is empty only where the document ends with headings."""
-
-    headings: tuple[Block, ...]
-    bodies: tuple[Block, ...]
-
-    @property
-    def path(self) -> tuple[str, ...]:
-        return (self.bodies or self.headings)[-1].heading
-
-    def is_sibling(self, other: "_Section") -> bool:
-        """Whether this follows `other` under the same parent, with no heading of a higher level in between."""
-        path, before = self.path, other.path
-        alike = bool(path) and len(path) == len(before) and path[:-1] == before[:-1]
-        return alike and all(len(block.heading) >= len(path) for block in self.headings)
-
-
-def _sections(blocks: Sequence[Block]) -> Iterator[_Section]:
-    headings: list[Block] = []
-    bodies: list[Block] = []
-    for block in blocks:
-        if (bodies and block.heading != bodies[-1].heading) or (bodies and block.kind == "heading"):
-            yield _Section(tuple(headings), tuple(bodies))
-            headings, bodies = [], []
-        (headings if block.kind == "heading" else bodies).append(block)
-    if headings or bodies:
-        yield _Section(tuple(headings), tuple(bodies))
-
-
-@dataclass(slots=True)
-class _Group:
-    """What goes into one chunk: counted `tokens`, and `doubt`, by how much joining may have added to their sum."""
-
-    spans: list[Span] = field(default_factory=list)
-    blocks: list[Block] = field(default_factory=list)
-    tokens: int = 0
-    doubt: int = 0
-
-    @property
-    def is_heading_only(self) -> bool:
-        return all(block.kind == "heading" for block in self.blocks)
-
-
-@dataclass(slots=True)
-class _Packer:
-    """Fills one group after another; `_whole` is the last section if its group holds whole sections only."""
-
-    cutter: Cutter
-    _done: list[_Group] = field(default_factory=list)
-    _open: _Group = field(default_factory=_Group)
-    _whole: _Section | None = None
-
-    def add(self, section: _Section) -> None:
-        counted = [(self.cutter.span(block.start, block.end), block) for block in section.headings + section.bodies]
-        joins = self._whole is not None and section.is_sibling(self._whole)
-        if joins and self._take_all(counted):
-            self._whole = section
-            return
-        self._close()
-        if self._take_all(counted):
-            self._whole = section
-            return
-        for span, block in counted:
-            self._pack(span, block)
-        self._whole = None
-
-    def finish(self) -> list[_Group]:
-        self._close()
-        return self._done
-
-    def _take_all(self, counted: Sequence[tuple[Span, Block]]) -> bool:
-        """Take a section if all of it fits; else leave the open group as it was."""
-        group = self._open
-        kept = len(group.spans), group.tokens, group.doubt
-        for span, block in counted:
-            if not self._take(span, block):
-                del group.spans[kept[0] :], group.blocks[kept[0] :]
-                _, group.tokens, group.doubt = kept
-                return False
-        return True
-
-    def _take(self, span: Span, block: Block) -> bool:
-        group = self._open
-        first = group.spans[0] if group.spans else span
-        gap = max(2, span.start - group.spans[-1].end) if group.spans else 0
-        estimate, doubt = group.tokens + span.tokens, group.doubt + gap
-        tokens = self.cutter.fits(first, span, estimate, doubt)
-        if tokens is None:
-            return False
-        group.doubt = doubt if estimate + doubt <= self.cutter.budget else 0
-        group.tokens = tokens
-        group.spans.append(span)
-        group.blocks.append(block)
-        return True
-
-    def _pack(self, span: Span, block: Block) -> None:
-        """Put a block into the open group and as many new ones as it needs."""
-        if self._take(span, block):
-            return
-        if self._open.spans and self._open.is_heading_only and block.kind != "heading":
-            span = self._follow_heading(span, block)
-        for piece in self.cutter.cut(span, block.kind):
-            if not self._take(piece, block):
-                self._close()
-                if not self._take(piece, block):
-                    self._force(piece, block)
-
-    def _follow_heading(self, span: Span, block: Block) -> Span:
-        """Give the open group, which is all headings, the beginning of what follows; the rest of it remains."""
-        room = self.cutter.budget - self._open.tokens - self._open.doubt - 2
-        taken = span.start
-        for piece in self.cutter.cut(span, block.kind, max(room, 1)):
-            if not self._take(piece, block):
-                break
-            taken = piece.end
-        return self.cutter.span(taken, span.end)
-
-    def _force(self, piece: Span, block: Block) -> None:
-        """A single character above the budget has to stand alone."""
-        self._open = _Group([piece], [block], piece.tokens)
-        self._close()
-
-    def _close(self) -> None:
-        if self._open.spans:
-            self._done.append(self._open)
-        self._open = _Group()
-        self._whole = None
-
-
-def _chunk(ordinal: int, group: _Group) -> Chunk:
-    told = next((block for block in group.blocks if block.kind != "heading"), group.blocks[0])
-    return Chunk(ordinal, group.spans[0].start, group.spans[-1].end, told.heading, group.blocks[0].page)
+def _chunk(ordinal: int, stretch: Stretch) -> Chunk:
+    told = next((block for block in stretch.blocks if block.kind != "heading"), stretch.blocks[0])
+    return Chunk(ordinal, stretch.start, stretch.end, told.heading, stretch.blocks[0].page, stretch.header)

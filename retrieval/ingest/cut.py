@@ -10,6 +10,9 @@ _LINES = re.compile(r"\n+")
 _SENTENCES = re.compile("(?<=[.!?\u2026])[\"'\u201d\u2019\u00bb)\\]]*\\s+|(?<=[\u3002\uff01\uff1f])|\n+")
 _WORDS = re.compile(r"\s+")
 _LONGEST_TOKEN = 16
+_CELLS = re.compile(r"\s*\|\s*")
+_ITEMS = re.compile(r"\n+(?=(?:[-*+\u2022\u2013\u25aa]|\w{1,3}[.)])\s)")
+_NESTED = re.compile(r"\n+(?=\s*(?:[-*+\u2022\u2013\u25aa]|\w{1,3}[.)])\s)")
 _BY_LINES = (_LINES, _SENTENCES, _WORDS)
 _BY_SENTENCES = (_SENTENCES, _WORDS)
 
@@ -42,14 +45,36 @@ class Cutter:
         """Tokens, but at least one for so many characters: some tokenizers make one token of an endless word."""
         return max(self.count_tokens(stretch), len(stretch) // _LONGEST_TOKEN)
 
-    def fits(self, first: Span, last: Span, estimate: int, doubt: int) -> int | None:
-        """Tokens from `first` to `last` when within the budget, counted anew only where `doubt` could decide."""
-        if estimate + doubt <= self.budget:
+    def fits(self, first: Span, last: Span, estimate: int, doubt: int, above: int = 0) -> int | None:
+        """Tokens from `first` to `last` when within the budget, counted anew only where `doubt` could decide.
+
+        `above` are tokens of the budget that something else takes.
+        """
+        room = self.budget - above
+        if estimate + doubt <= room:
             return estimate
-        if estimate > self.budget:
+        if estimate > room:
             return None
         exact = self.count(self.text[first.start : last.end])
-        return exact if exact <= self.budget else None
+        return exact if exact <= room else None
+
+    def units(self, span: Span, kind: BlockKind, limit: int) -> Iterator[Span]:
+        """What a block is made of: rows, items, lines of code, sentences; smaller where one is above the budget.
+
+        Rows and items are whole up to `limit` tokens, but an item above the budget gives its inner items.
+        """
+        if kind == "table":
+            for row in self._parts(span, _LINES):
+                yield from self._cut(row, (_CELLS, _SENTENCES, _WORDS), limit)
+        elif kind == "list":
+            for item in self._parts(span, _ITEMS):
+                inner = [item] if item.tokens <= self.budget else self._parts(item, _NESTED)
+                for part in inner:
+                    yield from self._cut(part, _BY_LINES, limit)
+        else:
+            boundary, finer = (_LINES, (_WORDS,)) if kind == "code" else (_SENTENCES, (_WORDS,))
+            for part in self._parts(span, boundary):
+                yield from self._cut(part, finer, self.budget)
 
     def cut(self, span: Span, kind: BlockKind, limit: int | None = None) -> Iterator[Span]:
         """The span as it is, or in pieces of at most `limit` tokens: rows and items stay whole if they can."""

@@ -3,17 +3,22 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Protocol
 
 import msgspec
 
 from retrieval.catalog import Content, Document, Holding
 from retrieval.embed import Embedder
-from retrieval.index import IndexRecipe
+from retrieval.errors import RecipeError
+from retrieval.index import Chunker, IndexRecipe
 from retrieval.ingest.blocks import Block, Parsed
 from retrieval.ingest.chunk import Chunk, chunk
+from retrieval.ingest.context import embedded
 from retrieval.sparse import Bm25Encoder
 from retrieval.store import ChunkPoint, ChunkRef
+
+_WHOLE = 2  # budgets that one row of a table may take before it is cut
 
 
 class Parser(Protocol):
@@ -37,7 +42,8 @@ class Prepared:
     def points(self, document: Document, sparse: Bm25Encoder) -> Iterator[ChunkPoint]:
         """The chunks as a store takes them, with the access that `document` has by now."""
         for part, text, dense in zip(self.chunks, self.texts, self.vectors, strict=True):
-            ref = ChunkRef(document.id, self.document.version, part.start, part.end, part.heading, part.page)
+            place = part.start, part.end, part.heading, part.page, part.header
+            ref = ChunkRef(document.id, self.document.version, *place)
             yield ChunkPoint(ref, document.access, document.category, document.updated, dense, sparse.document(text))
 
     def holding(self, document: Document, sparse: Bm25Encoder) -> Holding:
@@ -58,8 +64,11 @@ def prepare(documents: Sequence[tuple[Document, Content]], recipe: IndexRecipe, 
 
 def content_digest(document: Document, recipe: IndexRecipe) -> str:
     """Over all that decides a document's chunks and vectors under one recipe."""
-    titled = document.title if recipe.chunker.context == "heading" else ""
-    return hashlib.sha256(msgspec.json.encode((document.version, recipe.parser, titled))).hexdigest()
+    chunker = recipe.chunker
+    titled = document.title if chunker.context == "heading" else ""
+    budget = _budget(chunker, document.name)
+    other = () if budget == chunker.budget else (budget,)  # a name with another ending may change it
+    return hashlib.sha256(msgspec.json.encode((document.version, recipe.parser, titled, *other))).hexdigest()
 
 
 def described_digest(document: Document) -> str:
@@ -74,12 +83,33 @@ def _cut(
 ) -> tuple[tuple[Chunk, ...], list[str]]:
     """Chunks within the recipe's budget by the embedder's own count, and what is embedded of each."""
     blocks = msgspec.json.decode(content.blocks, type=tuple[Block, ...]) if content.blocks else ()
-    chunks = chunk(content.text, blocks, budget=recipe.chunker.budget, count_tokens=embedder.count_tokens)
-    titled = recipe.chunker.context == "heading"
-    return chunks, [
-        (_context(document.title, one.heading) if titled else "") + content.text[one.start : one.end] for one in chunks
-    ]
+    text, chunker = content.text, recipe.chunker
+    budget, count = _budget(chunker, document.name), embedder.count_tokens
+    if chunker.name == "tree-1":
+        chunks = chunk(text, blocks, budget=budget, count_tokens=count)
+        titled = chunker.context == "heading"
+        return chunks, [(_path(document.title, one) if titled else "") + text[one.start : one.end] for one in chunks]
+    read = _read(chunker, budget, embedder)
+    limit = min(read, _WHOLE * budget)
+    chunks = chunk(text, blocks, budget=budget, count_tokens=count, chunker=chunker.name, limit=limit)
+    title = document.title if chunker.context == "heading" else None
+    return chunks, [embedded(text[one.start : one.end], one, title, budget, read, count) for one in chunks]
 
 
-def _context(title: str, heading: Sequence[str]) -> str:
-    return " > ".join([title, *(part for part in heading if part != title)]) + "\n"
+def _budget(chunker: Chunker, name: str) -> int:
+    """The budget for a file of this name."""
+    return chunker.budgets.get(PurePosixPath(name).suffix.removeprefix(".").lower(), chunker.budget)
+
+
+def _read(chunker: Chunker, budget: int, embedder: Embedder) -> int:
+    """How many tokens the embedder reads of a text; RecipeError when it would not read all of a chunk."""
+    if budget > embedder.max_tokens:
+        raise RecipeError(
+            f"the chunker {chunker.name!r} has a budget of {budget} tokens, and the embedder reads "
+            f"{embedder.max_tokens} of a text: set a smaller one"
+        )
+    return embedder.max_tokens
+
+
+def _path(title: str, one: Chunk) -> str:
+    return " > ".join([title, *(part for part in one.heading if part != title)]) + "\n"

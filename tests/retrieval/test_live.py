@@ -105,6 +105,9 @@ async def test_an_unbuilt_a_foreign_and_a_locked_version_are_refused(tmp_path: P
         unknown = msgspec.structs.replace(RECIPE, chunker=Chunker("tree-9", 20, "heading"))
         with pytest.raises(RecipeError, match="tree-9"):
             await open_live(unknown, made.place, made.catalog, create=True)
+        empty = msgspec.structs.replace(RECIPE, chunker=Chunker("tree-2", 20, "heading", {"csv": 0}))
+        with pytest.raises(RecipeError, match="without room"):
+            await open_live(empty, made.place, made.catalog, create=True)
 
 
 async def test_a_dropped_version_leaves_nothing(tmp_path: Path) -> None:

@@ -17,9 +17,9 @@ def words(text: str) -> int:
     return len(re.findall(r"\w+|[^\w\s]", text))
 
 
-def cut(source: str, budget: int) -> list[tuple[str, tuple[str, ...]]]:
+def cut(source: str, budget: int, chunker: str = "tree-1") -> list[tuple[str, tuple[str, ...]]]:
     parsed = parse("x.md", source.encode())
-    chunks = chunk(parsed.text, parsed.blocks, budget=budget, count_tokens=words)
+    chunks = chunk(parsed.text, parsed.blocks, budget=budget, count_tokens=words, chunker=chunker)
     return [(parsed.text[one.start : one.end], one.heading) for one in chunks]
 
 

@@ -135,6 +135,9 @@ class _Recording:
     async def embed_query(self, text: str) -> list[float]:
         return await self.inner.embed_query(text)
 
+    def forget(self) -> None:
+        self.inner.forget()
+
     def close(self) -> None:
         self.inner.close()
 

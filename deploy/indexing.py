@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from retrieval.errors import IndexPinned, RecipeError
 from retrieval.index import IndexManifest, IndexRecipe, load_recipe
 from retrieval.ingest.sandbox import ParserPool
 from retrieval.live import Followed, LiveIndex, Progress, closing
-from retrieval.opening import EMBEDDED, Place, dormant, drop_index, open_live, place_of
+from retrieval.opening import EMBEDDED, dormant, drop_index, open_live, place_of
 from retrieval.preflight import Check, preflight
 from retrieval.store import Narrowing
 
@@ -99,7 +99,7 @@ async def build_index(
 ) -> tuple[IndexManifest, Followed]:
     """Build a version from the catalog, or go on with a build that was cut off; `store` is a server's URL."""
     place = place_of(settings)
-    place = Place(place.directory, store, place.api_key) if store else place
+    place = replace(place, server=store) if store else place
     async with Catalog.open(settings.catalog) as catalog:
         with ParserPool() as parser:
             return await build(recipe, place, catalog, parser, progress)

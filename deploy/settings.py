@@ -28,6 +28,10 @@ class Settings(BaseSettings, Layout):
     """The Qdrant server that holds the indexes; without one they are in the data folder."""
     qdrant_api_key: SecretStr | None = None
     """The key for that server."""
+    embedding_url: str | None = None
+    """The vLLM server that embeds for index versions whose runtime is "vllm"."""
+    embedding_api_key: SecretStr | None = None
+    """The key for the embedding server."""
     backup_days: int = 30
     """Days after which backups and database logs have let go of what was erased; receipts say so."""
     releases: Path = Path("deploy/releases.yaml")

@@ -10,7 +10,8 @@ GatewayError             status  code
  ├── Invalid                422  invalid_request, document_refused
  ├── Overloaded             429  overloaded
  ├── Internal               500  internal_error
- ├── Unavailable            503  engine_unavailable, store_unavailable, catalog_unavailable, erasure_incomplete
+ ├── Unavailable            503  engine_unavailable, embedder_unavailable, store_unavailable
+ │                          503  catalog_unavailable, erasure_incomplete
  └── DeadlineExceeded       504  deadline_exceeded
 """
 
@@ -22,6 +23,7 @@ from retrieval.errors import (
     ChangedMeanwhile,
     DocumentMissing,
     DocumentRefused,
+    EmbedderUnavailable,
     ErasureIncomplete,
     OriginConflict,
     RetrievalError,
@@ -161,6 +163,9 @@ def _of_retrieval(error: RetrievalError) -> GatewayError:
             return Conflict(str(error), code="cannot_revert")
         case ErasureIncomplete():
             return Unavailable(str(error), code="erasure_incomplete", retry_after=5.0)
+        case EmbedderUnavailable():
+            gone = "the question cannot be searched for now, as the embedding model is not available: try again later"
+            return Unavailable(gone, code="embedder_unavailable", retry_after=5.0)
         case CatalogError():
             gone = "the document catalog is not available, so no passage can be checked: try again later"
             return Unavailable(gone, code="catalog_unavailable", retry_after=5.0)

@@ -7,6 +7,7 @@ RetrievalError
  │    ├── IndexBehind         the index has not heard of a deletion or change of access yet
  │    └── PreflightFailed     the index is not fit to take traffic
  ├── CatalogError             the catalog cannot answer, so nothing may be shown
+ ├── EmbedderUnavailable      a question gets no vector now, so nothing can be found
  ├── RerankerUnavailable      the reranker gives no scores; finding goes on without it
  ├── RecipeError              a recipe, manifest or model on disk does not fit what was pinned
  ├── CalibrationError         questions that no threshold can be fitted to
@@ -50,6 +51,10 @@ class PreflightFailed(StoreError):
 
 class CatalogError(RetrievalError):
     """The catalog cannot answer; without it nothing may be shown."""
+
+
+class EmbedderUnavailable(RetrievalError):
+    """The embedder gives no vectors: its server does not answer, or too many wait for it already."""
 
 
 class RerankerUnavailable(RetrievalError):

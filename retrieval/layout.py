@@ -1,9 +1,18 @@
 """What lies where: one layout for the gateway and for the commands."""
 
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
 from pydantic import SecretStr, ValidationError
+
+
+@dataclass(frozen=True, slots=True)
+class PoolingServer:
+    """A vLLM server of a pooling model, `http[s]://host:port`, and the key that it asks for, if any."""
+
+    url: str
+    api_key: str | None = field(default=None, repr=False)
 
 
 class Layout:
@@ -13,6 +22,8 @@ class Layout:
     catalog_url: SecretStr | None
     qdrant_url: str | None
     qdrant_api_key: SecretStr | None
+    embedding_url: str | None
+    embedding_api_key: SecretStr | None
     backup_days: int
 
     @property
@@ -24,6 +35,19 @@ class Layout:
     def models(self) -> Path:
         """Base models as the engine serves them."""
         return self.data / "models"
+
+    @property
+    def converted(self) -> Path:
+        """Embedding models in the form that their runtime takes, made from those that recipes name."""
+        return self.data / "converted"
+
+    @property
+    def embedding_server(self) -> PoolingServer | None:
+        """The server that embeds for recipes whose runtime is "vllm"."""
+        key = self.embedding_api_key
+        return (
+            PoolingServer(self.embedding_url, key.get_secret_value() if key else None) if self.embedding_url else None
+        )
 
     @property
     def keys(self) -> Path:

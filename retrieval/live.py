@@ -14,7 +14,7 @@ from typing import TypeAlias
 import msgspec
 
 from retrieval.catalog import BEGUN, Catalog, Content, Document, Holding
-from retrieval.embed import Embedder, open_embedder
+from retrieval.embed import Embedder, Embedders
 from retrieval.errors import RecipeError, StoreError
 from retrieval.index import IndexManifest, IndexRecipe
 from retrieval.ingest.blocks import PARSER
@@ -55,6 +55,7 @@ class LiveIndex:
     parser: Parser | None = None
     model: Embedder | None = None
     embedded: int = 0
+    embedders: Embedders = field(default_factory=Embedders)
     _sparse: Bm25Encoder = field(init=False)
     _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
     _following: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -72,7 +73,7 @@ class LiveIndex:
     def embedder(self) -> Embedder:
         """The recipe's embedder, opened by whoever needs it first."""
         if self.model is None:
-            self.model = open_embedder(self.recipe.embedder)
+            self.model = self.embedders.open(self.recipe.embedder)
         return self.model
 
     def finder(self, recipe: IndexRecipe | None = None, store: Searchable | None = None) -> Finder:
@@ -83,7 +84,7 @@ class LiveIndex:
         """Let the store and the model go, when whoever is writing has ended."""
         async with self._writing:
             if self.model is not None:
-                self.model.close()
+                self.embedders.release(self.model)
             await self.store.close()
 
     async def prepare(self, documents: Sequence[tuple[Document, Content]]) -> list[Prepared]:
@@ -152,8 +153,10 @@ class LiveIndex:
             return Followed(documents, self.embedded - started)
 
     async def rewrite(self) -> str:
-        """Drop deleted bytes from the store's files; writes wait, reads go on."""
+        """Drop deleted bytes from the store's files, and vectors from memory; writes wait, reads go on."""
         async with self._writing:
+            if self.model is not None:
+                self.model.forget()
             return await self.store.rewrite()
 
     async def seal(self, place: str) -> IndexManifest:

@@ -2,12 +2,13 @@
 
 import shutil
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from retrieval import shard
 from retrieval.catalog import Catalog
 from retrieval.edge_store import EdgeStore
+from retrieval.embed import Embedders
 from retrieval.errors import CatalogError, IndexNotSealed, RecipeError, StoreError
 from retrieval.index import IndexRecipe
 from retrieval.ingest.prepared import Parser
@@ -21,11 +22,15 @@ EMBEDDED = "embedded"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Folders below `directory`, one for each version; with `server` set, new ones are collections there instead."""
+    """Folders below `directory`, one for each version; with `server` set, new ones are collections there instead.
+
+    `embedders` are shared by all versions that are opened here.
+    """
 
     directory: Path
     server: str | None = None
     api_key: str | None = None
+    embedders: Embedders = field(default_factory=Embedders, compare=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -44,7 +49,8 @@ class Place:
 def place_of(layout: Layout) -> Place:
     """Where a deployment keeps its index versions."""
     key = layout.qdrant_api_key
-    return Place(layout.indexes, layout.qdrant_url, key.get_secret_value() if key else None)
+    embedders = Embedders(layout.converted, layout.embedding_server)
+    return Place(layout.indexes, layout.qdrant_url, key.get_secret_value() if key else None, embedders)
 
 
 async def open_store(index: str, dimensions: int, place: Place, where: str, *, create: bool = False) -> ChunkStore:
@@ -65,7 +71,7 @@ async def open_live(
     store = await open_store(recipe.name, recipe.embedder.dimensions, place, where, create=create)
     try:
         await _forget_if_lost(recipe.name, store, catalog, create)
-        return LiveIndex(recipe, store, catalog, parser)
+        return LiveIndex(recipe, store, catalog, parser, embedders=place.embedders)
     except (RecipeError, StoreError, CatalogError):
         await store.close()
         raise

@@ -4,24 +4,22 @@ import asyncio
 import math
 import shutil
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
+from typing import TypeAlias
 
 import msgspec
 import pytest
 import yaml
 
-from retrieval.embed import (
-    HASH,
-    HashEmbedder,
-    SentenceTransformerEmbedder,
-    model_digest,
-    model_directory,
-    open_embedder,
-)
+from retrieval.embed import HASH, Embedders, HashEmbedder, open_embedder
+from retrieval.embed_local import LocalEmbedder
 from retrieval.errors import RecipeError
 from retrieval.index import Embedding
+from retrieval.modelfolder import model_digest, model_directory
 
+Encode: TypeAlias = Callable[[Sequence[str]], list[list[float]]]
 VERSIONS = Path(__file__).resolve().parents[2] / "deploy" / "versions"
 
 
@@ -32,28 +30,30 @@ def pinned() -> Embedding:
 
 
 @pytest.fixture(scope="module")
-def real() -> Iterator[SentenceTransformerEmbedder]:
+def real() -> Iterator[LocalEmbedder]:
     embedder = open_embedder(pinned())
-    assert isinstance(embedder, SentenceTransformerEmbedder)
+    assert isinstance(embedder, LocalEmbedder)
     yield embedder
     embedder.close()
 
 
 @pytest.fixture
-def counted(real: SentenceTransformerEmbedder, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """The batches that the real embedder was given."""
+def counted(real: LocalEmbedder, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The batches of questions and of passages that the real model is given; it remembers none from before."""
     batches: list[list[str]] = []
-    embed = real.embed
+    real.forget()
+    for kind in ("questions", "passages"):
+        encode = getattr(real._encoder, kind)
 
-    def recording(texts: Sequence[str]) -> list[list[float]]:
-        batches.append(list(texts))
-        return embed(texts)
+        def recording(texts: Sequence[str], encode: Encode = encode) -> list[list[float]]:
+            batches.append(list(texts))
+            return encode(texts)
 
-    monkeypatch.setattr(real, "embed", recording)
+        monkeypatch.setattr(real._encoder, kind, recording)
     return batches
 
 
-async def test_the_real_model_knows_what_is_alike(real: SentenceTransformerEmbedder) -> None:
+async def test_the_real_model_knows_what_is_alike(real: LocalEmbedder) -> None:
     asked, near, far = real.embed(["How long is parental leave?", "Maternity lasts 26 weeks.", "The pump needs oil."])
     assert real.dimensions == len(asked) == 384
     assert all(math.hypot(*vector) == pytest.approx(1.0, abs=1e-5) for vector in (asked, near, far))
@@ -62,24 +62,25 @@ async def test_the_real_model_knows_what_is_alike(real: SentenceTransformerEmbed
     )
 
 
-def test_tokens_are_counted_to_the_end_of_a_long_text(real: SentenceTransformerEmbedder) -> None:
+def test_tokens_are_counted_to_the_end_of_a_long_text(real: LocalEmbedder) -> None:
     assert real.count_tokens("the period") == 2
     assert real.count_tokens("period " * 5_000) == 5_000
     assert real.count_tokens("") == 0
 
 
 async def test_questions_at_once_go_together_and_get_the_vectors_of_their_texts(
-    real: SentenceTransformerEmbedder, counted: list[list[str]]
+    real: LocalEmbedder, counted: list[list[str]]
 ) -> None:
     texts = [f"question number {n} about {'many ' * n}things" for n in range(40)]
     vectors = await asyncio.gather(*(real.embed_query(text) for text in texts))
     assert [len(batch) for batch in counted] == [32, 8]
+    real.forget()
     for text, vector in list(zip(texts, vectors, strict=True))[::13]:
         assert vector == pytest.approx(real.embed([text])[0], abs=1e-5)
 
 
 async def test_questions_that_come_while_one_is_embedded_wait_for_the_next_batch(
-    real: SentenceTransformerEmbedder, monkeypatch: pytest.MonkeyPatch
+    real: LocalEmbedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batches, busy, may_end = [], threading.Event(), threading.Event()
 
@@ -89,29 +90,32 @@ async def test_questions_that_come_while_one_is_embedded_wait_for_the_next_batch
         assert may_end.wait(5)
         return [[float(len(text))] for text in texts]
 
-    monkeypatch.setattr(real, "embed", slow)
+    real.forget()
+    monkeypatch.setattr(real._encoder, "questions", slow)
     first = asyncio.create_task(real.embed_query("a"))
     assert await asyncio.to_thread(busy.wait, 5), "the event loop goes on while the model works"
-    others = [asyncio.create_task(real.embed_query(text)) for text in ("bb", "ccc")]
-    await asyncio.sleep(0)
-    others[0].cancel()
-    may_end.set()
-    assert (await first, await others[1]) == ([1.0], [3.0]), "a cancelled question breaks no other"
+    left, *others = [asyncio.create_task(real.embed_query(text)) for text in ("bb", "ccc", "dddd")]
+    await asyncio.sleep(0.01)
+    left.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await others[0]
-    assert batches == [["a"], ["bb", "ccc"]]
+        await left
+    await asyncio.sleep(0)
+    may_end.set()
+    assert (await first, await asyncio.gather(*others)) == ([1.0], [[3.0], [4.0]])
+    assert batches == [["a"], ["ccc", "dddd"]], "nobody waits for the one that left"
+    real.forget()
 
 
 async def test_a_failure_reaches_all_who_wait_and_the_next_question_is_served(
-    real: SentenceTransformerEmbedder, monkeypatch: pytest.MonkeyPatch
+    real: LocalEmbedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(texts: Sequence[str]) -> list[list[float]]:
         raise MemoryError("no room")
 
     async with asyncio.timeout(5):
         with monkeypatch.context() as patch:
-            patch.setattr(real, "embed", broken)
-            answers = await asyncio.gather(*(real.embed_query("x") for _ in range(40)), return_exceptions=True)
+            patch.setattr(real._encoder, "questions", broken)
+            answers = await asyncio.gather(*(real.embed_query(f"x{n}") for n in range(40)), return_exceptions=True)
         assert {type(answer) for answer in answers} == {MemoryError}
         assert len(await real.embed_query("again")) == 384
 
@@ -124,6 +128,53 @@ async def test_a_closed_embedder_says_so_instead_of_waiting() -> None:
             await embedder.embed_query("too late")
 
 
+async def test_what_was_asked_before_or_is_asked_just_now_is_embedded_once(
+    real: LocalEmbedder, counted: list[list[str]]
+) -> None:
+    together = await asyncio.gather(*(real.embed_query("How long is leave?") for _ in range(5)))
+    assert together == [together[0]] * 5
+    assert await real.embed_query("How long is leave?") == together[0]
+    assert counted == [["How long is leave?"]]
+    together[0][0] = 7.0
+    assert await real.embed_query("How long is leave?") == together[1], "what a caller does to a vector stays with it"
+    real.forget()
+    assert await real.embed_query("How long is leave?") == pytest.approx(together[1], abs=1e-6)
+    assert len(counted) == 2
+
+
+def test_chunks_of_one_text_are_embedded_once_until_all_is_forgotten(
+    real: LocalEmbedder, counted: list[list[str]]
+) -> None:
+    first = real.embed(["Page 1", "Leave is 27 days.", "Page 1"])
+    assert first[0] == first[2] != first[1]
+    assert real.embed(["Leave is 27 days.", "new"])[0] == first[1]
+    assert counted == [["Page 1", "Leave is 27 days."], ["new"]]
+    real.forget()
+    real.embed(["Page 1"])
+    assert counted[2:] == [["Page 1"]]
+
+
+async def test_questions_and_passages_carry_their_own_prefix_and_passages_have_less_room_for_it() -> None:
+    plain, pinned_prefixes = pinned(), {"query_prefix": "query: ", "passage_prefix": "a passage: "}
+    prefixed = open_embedder(msgspec.structs.replace(plain, **pinned_prefixes))
+    with closing(prefixed), closing(open_embedder(plain)) as bare:
+        assert await prefixed.embed_query("leave") == pytest.approx(bare.embed(["query: leave"])[0], abs=1e-5)
+        assert prefixed.embed(["leave"])[0] == pytest.approx(bare.embed(["a passage: leave"])[0], abs=1e-5)
+        assert (bare.max_tokens, prefixed.max_tokens) == (254, 251)
+
+
+def test_versions_of_one_embedder_share_it_until_the_last_gives_it_back() -> None:
+    embedders, one, other = Embedders(), Embedding(HASH, "", "", 16), Embedding(HASH, "", "", 32)
+    first, second, third = embedders.open(one), embedders.open(one), embedders.open(other)
+    assert first is second
+    assert third is not first
+    embedders.release(first)
+    assert embedders.open(one) is second, "another version still holds it"
+    embedders.release(second)
+    embedders.release(second)
+    assert embedders.open(one) is not first
+
+
 def test_a_model_with_another_digest_is_refused() -> None:
     other = msgspec.structs.replace(pinned(), digest="sha256:" + "0" * 64)
     with pytest.raises(RecipeError, match="the recipe pins sha256:0000"):
@@ -133,6 +184,54 @@ def test_a_model_with_another_digest_is_refused() -> None:
 def test_a_package_that_is_not_installed_is_named() -> None:
     with pytest.raises(RecipeError, match="'no_such_model_package' is not installed"):
         open_embedder(msgspec.structs.replace(pinned(), package="no_such_model_package"))
+
+
+def test_a_model_in_a_folder_is_named_by_its_path() -> None:
+    folder = msgspec.structs.replace(pinned(), package="", path=str(model_directory(pinned())))
+    with closing(open_embedder(folder)) as embedder:
+        assert len(embedder.embed(["leave"])[0]) == 384
+    with pytest.raises(RecipeError, match="is no sentence-transformers folder"):
+        open_embedder(msgspec.structs.replace(folder, path=str(VERSIONS)))
+    with pytest.raises(RecipeError, match="names no embedding model"):
+        open_embedder(msgspec.structs.replace(folder, path=""))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"dimensions": 768}, "vectors of 384 dimensions, and the recipe has 768"),
+        ({"precision": "bf16"}, "'torch' embeds with f32 only"),
+        ({"runtime": "vllm"}, "set TWINPIN_EMBEDDING_URL"),
+    ],
+)
+def test_a_recipe_that_the_model_or_its_runtime_cannot_follow_is_refused(change: dict[str, str], told: str) -> None:
+    with pytest.raises(RecipeError, match=told):
+        open_embedder(msgspec.structs.replace(pinned(), **change))
+
+
+def test_a_model_that_was_trained_with_prompts_wants_them_in_the_recipe(tmp_path: Path) -> None:
+    folder = copied(tmp_path)
+    (folder / "config_sentence_transformers.json").write_text('{"prompts": {"query": "ask: ", "passage": ""}}')
+    recipe = msgspec.structs.replace(pinned(), package="", path=str(folder))
+    with pytest.raises(RecipeError, match=r"wants 'ask: ' in front of each query: set embedder\.query_prefix"):
+        open_embedder(recipe)
+    open_embedder(msgspec.structs.replace(recipe, query_prefix="ask: ")).close()
+
+
+def copied(tmp_path: Path) -> Path:
+    """The model's folder, to be changed; its weights are where they were."""
+    source, folder = model_directory(pinned()), tmp_path / "model"
+    shutil.copytree(source, folder, ignore=shutil.ignore_patterns("*.safetensors", "onnx", "openvino"))
+    (folder / "model.safetensors").symlink_to(source / "model.safetensors")
+    return folder
+
+
+def test_the_weights_of_a_further_module_are_part_of_the_digest(tmp_path: Path) -> None:
+    folder = copied(tmp_path)
+    before = model_digest(folder)
+    (folder / "2_Normalize").mkdir(exist_ok=True)
+    (folder / "2_Normalize" / "model.safetensors").write_bytes(b"weights")
+    assert model_digest(folder) != before
 
 
 def test_the_digest_is_over_every_file_that_decides_a_vector(tmp_path: Path) -> None:

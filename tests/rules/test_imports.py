@@ -13,7 +13,7 @@ OURS = {"gateway", "retrieval", "serving", "deploy"}
 ANYWHERE = {"msgspec", "yaml", "pydantic", "structlog", "rich"}
 # Everything else comes in through these files and nowhere else; a new client needs a line here, and thought.
 THROUGH: Mapping[str, set[str]] = {
-    "aiohttp": {"serving/vllm_client.py", "serving/scripted_server.py"},
+    "aiohttp": {"retrieval/vllm_pooling.py", "serving/vllm_client.py", "serving/scripted_server.py"},
     "alembic": {"retrieval/migrations/"},
     "asyncpg": {"retrieval/database.py", "retrieval/ingest/sources/query.py"},
     "docx": {
@@ -41,7 +41,8 @@ THROUGH: Mapping[str, set[str]] = {
     },
     "lxml": {"retrieval/ingest/formats/xmltree.py"},
     "markdown_it": {"retrieval/ingest/formats/markdown.py"},
-    "numpy": {"deploy/bench_access.py", "deploy/ranking.py"},
+    "numpy": {"deploy/bench_access.py", "deploy/ranking.py", "retrieval/encoder_openvino.py", "retrieval/fingerprint.py"},
+    "openvino": {"retrieval/encoder_openvino.py"},
     "pathspec": {"retrieval/ingest/sources/rules.py"},
     "pptx": {"retrieval/ingest/formats/charts.py", "retrieval/ingest/formats/pptx.py"},
     "prometheus_client": {"gateway/metrics.py"},
@@ -54,7 +55,7 @@ THROUGH: Mapping[str, set[str]] = {
     "reportlab": {"deploy/sample/make_binaries.py"},
     "resiliparse": {"retrieval/ingest/formats/encoding.py"},
     "selectolax": {"retrieval/ingest/formats/html.py"},
-    "sentence_transformers": {"retrieval/embed.py"},
+    "sentence_transformers": {"retrieval/encoder_torch.py"},
     "sqlalchemy": {
         "retrieval/authority.py",
         "retrieval/catalog.py",
@@ -75,9 +76,9 @@ THROUGH: Mapping[str, set[str]] = {
         "gateway/routes/",
         "gateway/streaming.py",
     },
-    "tokenizers": {"retrieval/embed.py", "serving/tokens.py"},
-    "torch": {"serving/weights.py", "retrieval/embed.py"},
-    "transformers": {"serving/weights.py", "retrieval/embed.py"},
+    "tokenizers": {"retrieval/encoder_openvino.py", "retrieval/modelfolder.py", "serving/tokens.py"},
+    "torch": {"retrieval/conversion.py", "retrieval/encoder_torch.py", "serving/weights.py"},
+    "transformers": {"retrieval/encoder_torch.py", "serving/weights.py"},
     "typer": {"deploy/__main__.py", "deploy/commands/"},
     "uvicorn": {"gateway/__main__.py"},
 }

@@ -1,0 +1,142 @@
+"""A sentence-transformers model as OpenVINO takes it: converted with all its modules, checked, kept by its digest.
+
+What is converted is the whole chain, pooling and dense layers too, so that nothing of it has to be built again here. A
+conversion is kept only if it gives the vectors of the original, for texts of all lengths, one by one and together.
+"""
+
+import hashlib
+import shutil
+import tempfile
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from retrieval.encoder_openvino import ConvertedModel, OpenVinoEncoder, Reading, openvino
+from retrieval.encoder_torch import load_model
+from retrieval.errors import RecipeError
+from retrieval.modelfolder import load_tokenizer
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+_FORM = "1"  # of what is kept; another one is another folder
+_LEAST_COSINE = 0.9999
+_PROBES = (
+    "",
+    "Refund",
+    "How many days of ANNUAL leave do I get?",
+    "Für Verträge gilt § 4; 東京 の 契約書 — naïve café, 12.5 % (net) …",
+    "The pump needs oil every 200 hours, or it stops. " * 5,
+    "endless words without any end to them " * 400,
+)
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    """What lies beside a kept conversion: how the tokenizer reads for it, and the digest of its files."""
+
+    reading: Reading
+    digest: str
+
+
+def converted_model(directory: Path, digest: str, kept_in: Path | None) -> ConvertedModel:
+    """The model in `directory`, whose digest is `digest`, converted before or now; RecipeError when it cannot be."""
+    if kept_in is None:
+        return _convert(directory)
+    folder = kept_in / f"{digest.removeprefix('sha256:')[:32]}-{openvino().get_version().split('-')[0]}-{_FORM}"
+    kept = _read(folder)
+    if kept is None:
+        _keep(_convert(directory), folder)
+        kept = _read(folder)
+    if kept is None:
+        raise RecipeError(f"the converted model in {folder} changed while it was read: remove the folder")
+    return ConvertedModel(openvino().Core().read_model(folder / "model.xml"), load_tokenizer(directory), kept.reading)
+
+
+def _read(folder: Path) -> _Kept | None:
+    """A conversion that is whole; what is not is removed."""
+    if not (folder / "kept.json").is_file():
+        return None
+    kept = msgspec.json.decode((folder / "kept.json").read_bytes(), type=_Kept)
+    if _digest(folder) == kept.digest:
+        return kept
+    shutil.rmtree(folder)
+    return None
+
+
+def _keep(model: ConvertedModel, folder: Path) -> None:
+    """Written beside and renamed, so that no process reads a half."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".making-", dir=folder.parent) as making:
+        beside = Path(making) / folder.name
+        beside.mkdir()
+        openvino().save_model(model.graph, beside / "model.xml", compress_to_fp16=False)
+        (beside / "kept.json").write_bytes(msgspec.json.encode(_Kept(model.reading, _digest(beside))))
+        try:
+            beside.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # another process was first
+                raise
+
+
+def _digest(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for name in ("model.xml", "model.bin"):
+        with (folder / name).open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _convert(directory: Path) -> ConvertedModel:
+    original, longest = load_model(directory)
+    reading = Reading(
+        max_tokens=longest,
+        lower=bool(getattr(original[0], "do_lower_case", False)),
+        pad_id=int(original.tokenizer.pad_token_id or 0),
+        pad_left=original.tokenizer.padding_side == "left",
+    )
+    model = ConvertedModel(_graph(original, directory.name), load_tokenizer(directory), reading)
+    _require_alike(original, model, directory.name)
+    return model
+
+
+def _graph(original: "SentenceTransformer", name: str) -> Any:
+    """The whole chain of modules, from token ids to the sentence's vector, for any number of texts of any length."""
+    import torch
+
+    class Chain(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.modules_in_order = original
+
+        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+            features = {"input_ids": input_ids, "attention_mask": attention_mask}
+            vectors: torch.Tensor = self.modules_in_order(features)["sentence_embedding"]
+            return vectors
+
+    ov = openvino()
+    example = {name: torch.ones(2, 7, dtype=torch.long) for name in ("input_ids", "attention_mask")}
+    shapes = [(name, ov.PartialShape([-1, -1]), ov.Type.i64) for name in example]
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what depends on the example shows in the comparison
+            return ov.convert_model(Chain().eval(), example_input=example, input=shapes)
+    except Exception as error:  # of as many kinds as there are layers
+        raise _unconvertible(name, original, str(error)) from error
+
+
+def _require_alike(original: "SentenceTransformer", model: ConvertedModel, name: str) -> None:
+    encoder = OpenVinoEncoder(model, "f32")
+    due = original.encode(list(_PROBES), prompt="", normalize_embeddings=True, show_progress_bar=False)
+    together, alone = encoder.passages(_PROBES), [encoder.questions([text])[0] for text in _PROBES]
+    worst = min(float(due[n] @ made[n]) for made in (together, alone) for n in range(len(_PROBES)))
+    if not worst >= _LEAST_COSINE:
+        raise _unconvertible(name, original, f"cosine {worst:.5f} to the original, {_LEAST_COSINE} is due")
+
+
+def _unconvertible(name: str, original: "SentenceTransformer", why: str) -> RecipeError:
+    modules = ", ".join(type(module).__name__ for module in original)
+    return RecipeError(
+        f"the model {name!r} ({modules}) cannot be converted for OpenVINO: set embedder.runtime to torch ({why[:200]})"
+    )

@@ -1,0 +1,107 @@
+"""Embedding in this process: questions batched off the event loop, and nothing computed twice that is still held."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from retrieval.batching import Batcher
+from retrieval.encoder import Encoder
+from retrieval.errors import EmbedderUnavailable, RecipeError
+from retrieval.flights import Flights
+from retrieval.index import Embedding
+from retrieval.modelfolder import load_tokenizer, model_name, pinned_directory
+from retrieval.vectorcache import VectorCache, text_key
+
+_QUESTIONS_HELD, _PASSAGES_HELD = 4_096, 16_384
+_BATCH, _BATCH_CHARACTERS = 32, 8_192
+
+
+class LocalEmbedder:
+    """The recipe's own model; refused when its files do not give the pinned digest."""
+
+    def __init__(self, recipe: Embedding, converted: Path | None = None) -> None:
+        directory = pinned_directory(recipe)
+        self._encoder = _open_encoder(recipe, directory, converted)
+        self._tokenizer = load_tokenizer(directory)
+        self._recipe = recipe
+        self._batcher: Batcher[str, list[float]] = Batcher(
+            self._encode_questions,
+            name="embed",
+            full=EmbedderUnavailable,
+            cost=len,
+            room=_BATCH_CHARACTERS,
+            most=_BATCH,
+        )
+        self._questions, self._passages = VectorCache(_QUESTIONS_HELD), VectorCache(_PASSAGES_HELD)
+        self._flights: Flights[list[float]] = Flights()
+
+    @property
+    def dimensions(self) -> int:
+        """Length of a vector."""
+        return self._recipe.dimensions
+
+    @property
+    def max_tokens(self) -> int:
+        """Tokens of a passage that the model reads, beside special tokens and the recipe's prefix."""
+        special = self._tokenizer.num_special_tokens_to_add(is_pair=False)
+        return self._encoder.max_tokens - special - self.count_tokens(self._recipe.passage_prefix)
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of `text` for this model, without special tokens."""
+        return len(self._tokenizer.encode(text, add_special_tokens=False))
+
+    def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        """Embed chunks; of larger lists more are of about one length, so that less goes into padding."""
+        return self._passages.complete(texts, self._encode_passages)
+
+    async def embed_query(self, text: str) -> list[float]:
+        """Embed a question in the next batch, or with whoever asks the same just now."""
+        held = self._questions.get(text)
+        return held or list(await self._flights.join(text_key(text), lambda: self._embed_question(text)))
+
+    def forget(self) -> None:
+        """Hold no vector of what was embedded any more."""
+        self._questions.clear()
+        self._passages.clear()
+
+    def close(self) -> None:
+        """Let the thread go."""
+        self._batcher.close()
+
+    async def _embed_question(self, text: str) -> list[float]:
+        vector = await self._batcher.submit(text)
+        self._questions.put(text, vector)
+        return vector
+
+    def _encode_questions(self, texts: Sequence[str]) -> list[list[float]]:
+        return self._encoder.questions([self._recipe.query_prefix + text for text in texts])
+
+    def _encode_passages(self, texts: Sequence[str]) -> list[list[float]]:
+        return self._encoder.passages([self._recipe.passage_prefix + text for text in texts])
+
+
+def _open_encoder(recipe: Embedding, directory: Path, converted: Path | None) -> Encoder:
+    """RecipeError when the runtime cannot do what the recipe says, or when the vectors are not of its length."""
+    encoder = _load_encoder(recipe, directory, converted)
+    (vector,) = encoder.questions(["How long is a vector?"])
+    if len(vector) != recipe.dimensions:
+        raise RecipeError(
+            f"embedding model {model_name(recipe)} makes vectors of {len(vector)} dimensions, and the recipe has "
+            f"{recipe.dimensions}: set embedder.dimensions"
+        )
+    return encoder
+
+
+def _load_encoder(recipe: Embedding, directory: Path, converted: Path | None) -> Encoder:
+    if recipe.runtime == "openvino":
+        from retrieval.conversion import converted_model
+        from retrieval.encoder_openvino import OpenVinoEncoder
+
+        return OpenVinoEncoder(converted_model(directory, recipe.digest, converted), recipe.precision)
+    if recipe.precision != "f32":
+        raise RecipeError(
+            f"the runtime 'torch' embeds with f32 only, the recipe wants {recipe.precision!r}: "
+            "set embedder.runtime to openvino"
+        )
+    from retrieval.encoder_torch import TorchEncoder
+
+    return TorchEncoder(directory)

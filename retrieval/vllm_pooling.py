@@ -1,0 +1,98 @@
+"""A vLLM server of a pooling model: the one file here that speaks HTTP to it, and where its failures become ours.
+
+Requests are made on an event loop of its own, so that threads that build an index and a gateway's loop share the
+connections.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, Literal, TypeVar
+
+import aiohttp
+import msgspec
+
+from retrieval.errors import RetrievalError
+from retrieval.layout import PoolingServer
+
+Result = TypeVar("Result")
+_KEEPALIVE_SECONDS = 4.0  # the server closes idle connections after 5
+_CONNECT_SECONDS = 2.0
+_DETAIL_CHARACTERS = 300
+
+
+class Served(msgspec.Struct, frozen=True):
+    """One model of `/v1/models`; `root` is what it was loaded from."""
+
+    id: str
+    root: str | None = None
+    max_model_len: int | None = None
+
+
+class _Models(msgspec.Struct, frozen=True):
+    data: list[Served]
+
+
+class PoolingClient:
+    """JSON to and from one server. `failed` makes the error for whoever asks, of one sentence."""
+
+    def __init__(self, server: PoolingServer, failed: Callable[[str], RetrievalError], connections: int = 64) -> None:
+        self._server = server
+        self._failed = failed
+        self._connections = connections
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="pooling", daemon=True)
+        self._thread.start()
+        self._session = self.wait(self._open_session())
+
+    def wait(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Run requests from a thread that may block."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    async def join(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Run requests from another event loop."""
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
+
+    async def served(self, within: float) -> list[Served]:
+        """The models that the server has."""
+        return self.decode(await self.request("GET", "/v1/models", None, within), _Models).data
+
+    async def request(self, method: Literal["GET", "POST"], path: str, body: object, within: float) -> bytes:
+        """One request and its answer, in `within` seconds."""
+        limits = aiohttp.ClientTimeout(total=within, connect=min(_CONNECT_SECONDS, within))
+        data = None if body is None else msgspec.json.encode(body)
+        url = self._server.url.rstrip("/") + path
+        try:
+            async with self._session.request(method, url, data=data, timeout=limits, allow_redirects=False) as response:
+                content = await response.read()
+        except TimeoutError as error:
+            raise self._failed(f"the server at {self._server.url} did not answer in {within:g} s") from error
+        except (aiohttp.ClientError, ValueError) as error:
+            raise self._failed(f"the server at {self._server.url} cannot be reached: {type(error).__name__}") from error
+        if response.status != 200:
+            detail = content.decode(errors="replace")[:_DETAIL_CHARACTERS]
+            raise self._failed(f"the server at {self._server.url} answered {path} with {response.status}: {detail}")
+        return content
+
+    def decode(self, content: bytes, kind: type[Result]) -> Result:
+        """An answer, or the error of one that is not as it should be."""
+        try:
+            return msgspec.json.decode(content, type=kind)
+        except msgspec.DecodeError as error:
+            raise self._failed(f"the server at {self._server.url} does not answer as vLLM does: {error}") from error
+
+    def close(self) -> None:
+        """Close the connections, and end the thread."""
+        if self._thread.is_alive():
+            self.wait(self._session.close())
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
+
+    async def _open_session(self) -> aiohttp.ClientSession:
+        key = self._server.api_key
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=_KEEPALIVE_SECONDS),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {}),
+        )

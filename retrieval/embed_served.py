@@ -153,7 +153,7 @@ class ServedEmbedder:
         if not self._recipe.digest or not alike(found, self._recipe.digest):
             raise RecipeError(
                 f"the model {self._recipe.path!r} on the embedding server is {found}, but the recipe pins "
-                f"{self._recipe.digest!r}: serve the one that was pinned, or build a version with this digest"
+                f"{self._recipe.digest or 'none'}: serve the one that was pinned, or build a version with this digest"
             )
         self._trusted_until = self._clock() + _TRUSTED_SECONDS
 

@@ -41,7 +41,12 @@ THROUGH: Mapping[str, set[str]] = {
     },
     "lxml": {"retrieval/ingest/formats/xmltree.py"},
     "markdown_it": {"retrieval/ingest/formats/markdown.py"},
-    "numpy": {"deploy/bench_access.py", "deploy/ranking.py", "retrieval/encoder_openvino.py", "retrieval/fingerprint.py"},
+    "numpy": {
+        "deploy/bench_access.py",
+        "deploy/ranking.py",
+        "retrieval/encoder_openvino.py",
+        "retrieval/fingerprint.py",
+    },
     "openvino": {"retrieval/encoder_openvino.py"},
     "pathspec": {"retrieval/ingest/sources/rules.py"},
     "pptx": {"retrieval/ingest/formats/charts.py", "retrieval/ingest/formats/pptx.py"},

@@ -120,7 +120,7 @@ def _prompt(asked: Asked, findings: Findings, model: ModelVersion) -> Prompt:
                 version=ref.version,
                 title=passage.title,
                 source=passage.source,
-                heading=ref.heading,
+                heading=(*ref.heading, ref.header) if ref.header else ref.heading,
                 page=ref.page,
                 start=ref.start,
                 end=ref.end,
@@ -136,4 +136,5 @@ def _prompt(asked: Asked, findings: Findings, model: ModelVersion) -> Prompt:
         evidence=evidence,
         budget=budget,
         count_tokens=model.count_tokens,
+        order=manifest.passage_order,
     )

@@ -1,8 +1,8 @@
 """The prompt: a question, its history and its evidence become messages that fit the model; training rows use it too."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from serving.errors import PromptTooLong
 from serving.generator import Message
@@ -113,29 +113,32 @@ def build_prompt(
     evidence: Sequence[Evidence],
     budget: PromptBudget,
     count_tokens: Callable[[str], int],
+    order: Literal["best_first", "best_last"] = "best_first",
 ) -> Prompt:
     """Messages in the order system, history, evidence with question, so that a conversation's prefix stays the same.
 
-    `evidence` comes best first: passages are dropped from its end when they do not fit; history goes oldest turn
-    first. A turn is a user's message with the answers to it; the client's own system messages are not passed on.
-    The template's `system` may name {abstention}, `passage` {marker} {title} {source} {heading} {page} {text}, and
-    `question` {passages} {question}. All but the template is untrusted and made harmless. Raises PromptTooLong when
-    the question and the first passage do not fit.
+    `evidence` comes best first, and whatever `order` the passages are shown in, they keep their markers. One that does
+    not fit any more is left out, and worse ones that are shorter still come in; history goes oldest turn first. A turn
+    is a user's message with the answers to it; the client's own system messages are not passed on. The template's
+    `system` may name {abstention}, `passage` {marker} {title} {source} {heading} {page} {text}, and `question`
+    {passages} {question}. All but the template is untrusted and made harmless. Raises PromptTooLong when the question
+    and the shortest passage do not fit.
     """
     count = _Counter(count_tokens, budget)
     asked = _safe(question, template)
     system = template.system.format(abstention=template.abstention)
     fixed = count.message(system) + count.message(template.question.format(passages="", question=asked))
-    passages = list(_fitting(_render(template, evidence, count), count.limit - fixed))
+    passages = list(_chosen(_render(template, evidence, count), count.limit - fixed))
     if fixed > count.limit or (evidence and not passages):
         raise PromptTooLong(tokens=_least(template, evidence, count, fixed), limit=count.limit)
     room = count.limit - fixed - sum(passage.tokens for passage in passages[:1])
     unused = count.limit - fixed - sum(passage.tokens for passage in passages)
     turns = list(_fitting(_turns(template, history, count), max(unused, int(room * budget.history_share))))
     past = sum(turn.tokens for turn in turns)
-    kept = tuple(_fitting(iter(passages), count.limit - fixed - past))
+    kept = tuple(_chosen(passages, count.limit - fixed - past))
+    shown = kept if order == "best_first" else kept[::-1]
     return Prompt(
-        messages=_messages(template, system, asked, turns, kept),
+        messages=_messages(template, system, asked, turns, shown),
         evidence=tuple(passage.evidence for passage in kept),
         tokens=fixed + past + sum(passage.tokens for passage in kept),
     )
@@ -163,7 +166,7 @@ def _quoted(text: str, template: PromptTemplate) -> str:
 
 
 def _least(template: PromptTemplate, evidence: Sequence[Evidence], count: _Counter, fixed: int) -> int:
-    return fixed + sum(passage.tokens for passage in _render(template, evidence[:1], count))
+    return fixed + min((passage.tokens for passage in _render(template, evidence, count)), default=0)
 
 
 def _turns(template: PromptTemplate, history: Sequence[Message], count: _Counter) -> Iterator[_Turn]:
@@ -181,7 +184,16 @@ def _turns(template: PromptTemplate, history: Sequence[Message], count: _Counter
         answers = ()
 
 
+def _chosen(passages: Iterable[_Passage], room: int) -> Iterator[_Passage]:
+    """Those that fit beside the better ones that did: what a long one leaves free is not left empty."""
+    for passage in passages:
+        if passage.tokens <= room:
+            room -= passage.tokens
+            yield passage
+
+
 def _fitting(parts: Iterator[Counted], room: int) -> Iterator[Counted]:
+    """Parts up to the first that does not fit: history has no holes."""
     for part in parts:
         room -= part.tokens
         if room < 0:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -36,9 +37,10 @@ def build(
     evidence: Sequence[Evidence] = (passage(1, "Within 45 days."), passage(2, "Nothing.")),
     budget: PromptBudget = BUDGET,
     count: Callable[[str], int] = count_words,
+    order: Literal["best_first", "best_last"] = "best_first",
 ) -> Prompt:
     return build_prompt(
-        TEMPLATE, question=question, history=history, evidence=evidence, budget=budget, count_tokens=count
+        TEMPLATE, question=question, history=history, evidence=evidence, budget=budget, count_tokens=count, order=order
     )
 
 
@@ -78,6 +80,34 @@ def test_passages_go_from_the_worst() -> None:
     prompt = build(evidence=evidence)
     assert [one.marker for one in prompt.evidence] == [1, 2, 3]
     assert prompt.tokens <= 300
+
+
+def test_a_passage_that_does_not_fit_makes_room_for_shorter_ones() -> None:
+    evidence = [passage(1, "word " * 150), passage(2, "word " * 150), passage(3, "short"), passage(4, "word " * 60)]
+    prompt = build(evidence=evidence)
+    assert [one.marker for one in prompt.evidence] == [1, 3, 4]
+    assert prompt.tokens <= 300
+    assert "[2]" not in prompt.messages[-1].content
+    prompt = build(evidence=[passage(1, "word " * 400), *evidence[1:3]])
+    assert [one.marker for one in prompt.evidence] == [2, 3], "the best does not fit in at all"
+
+
+def test_history_never_pushes_out_the_best_passage_that_fits() -> None:
+    evidence = [passage(1, "word " * 150), passage(2, "short")]
+    prompt = build(history=turns(50), evidence=evidence)
+    assert prompt.evidence[0].marker == 1
+    assert len(prompt.messages) > 2
+    assert prompt.tokens <= 300
+
+
+def test_the_best_may_stand_last_and_keeps_its_number() -> None:
+    first, last = build(), build(order="best_last")
+    assert [re.findall(r'n="(\d)"', prompt.messages[-1].content) for prompt in (first, last)] == [
+        ["1", "2"],
+        ["2", "1"],
+    ]
+    assert first.evidence == last.evidence
+    assert first.tokens == last.tokens
 
 
 def test_history_goes_from_the_oldest_in_whole_turns() -> None:

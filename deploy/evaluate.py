@@ -1,26 +1,23 @@
 """Golden questions against the pinned versions: finding alone, then whole answers over HTTP."""
 
 import asyncio
-import json
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
 from typing import Any
 
 import msgspec
 
-from deploy.client import Gateway
+from deploy.evaluate_answers import answer_rows, judge_answers, sample_questions
 from deploy.indexing import opened_index
 from deploy.local import Stack
 from deploy.pinboard import read_pinboard
+from deploy.progress import RunProgress
 from deploy.results import write_result
-from deploy.sampling import DOCUMENTS, SAMPLE, caller_principals, sample_keys
-from deploy.scoring import Golden, Judged, answer_scores, holds_fact, parse_golden, retrieval_scores
+from deploy.sampling import DOCUMENTS, caller_principals
+from deploy.scoring import Golden, answer_scores, label_counts, retrieval_scores
 from deploy.settings import Settings
-from retrieval.acl import Principal, access_filter
-from retrieval.catalog import Catalog
+from retrieval.acl import access_filter
 from retrieval.index import Fusion, IndexRecipe, load_recipe
-from retrieval.ingest.sources import FolderSource
 from retrieval.search import Finder
 from retrieval.store import Narrowing
 
@@ -32,7 +29,8 @@ _SPLITS = ("dev", "test", "all")
 
 def run_evaluation(settings: Settings) -> int:
     """Measure, print and record; 1 when a leak, an untrue or no citation was seen, or finding fell below its floor."""
-    golden = [parse_golden(json.loads(line)) for line in (SAMPLE / "golden.jsonl").read_text("utf-8").splitlines()]
+    questions = sample_questions()
+    golden = [one.golden for one in questions]
     recipe = load_recipe(read_pinboard(settings.releases).index_recipe())
     with Stack(settings) as stack:
         stack.start_engine()
@@ -40,12 +38,15 @@ def run_evaluation(settings: Settings) -> int:
         stack.calibrate()
         figures: dict[str, dict[str, Any]] = asyncio.run(_evaluate_finding(settings, recipe, golden))
         stack.serve()
-        judged = asyncio.run(_evaluate_answers(settings, recipe, golden))
+        with RunProgress("asking") as progress:
+            judged = asyncio.run(judge_answers(settings, recipe, questions, progress, of_sample=True))
     found = figures[f"finding, {_PINNED}, all questions"]["recall@5"]
     for split in _SPLITS:
-        figures[f"answers, {split} questions"] = answer_scores([one for one in judged if _is_in(one.golden, split)])
+        of_split = [one for one in judged if _is_in(one.golden, split)]
+        figures[f"answers, {split} questions"] = answer_scores(of_split)
+        figures[f"answers, {split} questions, what became of them"] = label_counts(of_split)
     overall = figures["answers, all questions"]
-    path = write_result("evaluate", "make evaluate", figures, rows=[_row(one) for one in judged])
+    path = write_result("evaluate", "make evaluate", figures, rows=answer_rows(judged))
     _print(figures)
     sys.stdout.write(f"recorded in {path}\n")
     held = overall["leaks"] == 0 and overall["cited spans whose text is at that place"] == 1.0 and found >= _FLOOR
@@ -54,21 +55,6 @@ def run_evaluation(settings: Settings) -> int:
 
 def _is_in(golden: Golden, split: str) -> bool:
     return split in ("all", golden.split)
-
-
-def _row(judged: Judged) -> dict[str, Any]:
-    """What became of one question, so that failures can be looked at."""
-    asked = judged.golden
-    return {
-        "id": asked.id,
-        "caller": asked.caller,
-        "question": asked.question,
-        "answerable": asked.answerable,
-        "status": judged.status,
-        "answer": judged.answer,
-        "cites_expected": judged.cited_expected,
-        "has_fact": judged.has_fact,
-    }
 
 
 async def _evaluate_finding(
@@ -96,64 +82,6 @@ async def _ranked(finder: Finder, golden: Golden) -> list[str]:
     access = access_filter(caller_principals()[golden.caller])
     findings = await finder.find(golden.question, access, Narrowing(), limit=_DEPTH)
     return [found.passage.ref.document for found in findings.passages]
-
-
-async def _evaluate_answers(settings: Settings, recipe: IndexRecipe, golden: Sequence[Golden]) -> list[Judged]:
-    keys, principals = sample_keys(settings), caller_principals()
-    judged = []
-    async with AsyncExitStack() as stack:
-        catalog = await stack.enter_async_context(Catalog.open(settings.catalog))
-        gateway = stack.enter_context(Gateway(settings))
-        for number, one in enumerate(golden, start=1):
-            sys.stdout.write(f"\r  asked {number}/{len(golden)}")
-            sys.stdout.flush()
-            key = keys[one.caller]
-            answer = gateway.post("/v1/answer", {"question": one.question}, key=key)
-            found = gateway.post("/v1/search", {"query": one.question, "limit": 20}, key=key)
-            who = principals[one.caller]
-            judged.append(await _judge(one, who, answer, found, readable_by(who), catalog, recipe))
-    sys.stdout.write("\n")
-    return judged
-
-
-async def _judge(
-    golden: Golden,
-    principal: Principal,
-    answer: Mapping[str, Any],
-    found: Mapping[str, Any],
-    readable: set[str],
-    catalog: Catalog,
-    recipe: IndexRecipe,
-) -> Judged:
-    citations = answer["citations"]
-    true_spans = 0
-    for citation in citations:
-        text = await catalog.text(principal.tenant, citation["document"], citation["version"], recipe.parser)
-        start, end = citation["span"]
-        true_spans += text is not None and text[start:end] == citation["quote"]
-    shown = {one["document"] for one in (*citations, *found["passages"])}
-    leaks = sum(document in golden.forbidden or document not in readable for document in shown)
-    return Judged(
-        golden=golden,
-        answer=answer["answer"],
-        status=answer["status"],
-        cited_expected=any(citation["document"] in golden.documents for citation in citations),
-        has_fact=holds_fact(answer["answer"], golden.facts),
-        spans=len(citations),
-        true_spans=true_spans,
-        leaks=leaks,
-    )
-
-
-def readable_by(who: Principal) -> set[str]:
-    """What the sample's rules let a caller see, worked out here and by no access filter of the product."""
-    mine = {f"user:{who.subject}", *(f"group:{group}" for group in who.groups)}
-    rules = [(one.id, one.rule) for one in FolderSource(DOCUMENTS).documents()]
-    return {
-        document
-        for document, rule in rules
-        if rule.tenant == who.tenant and mine & set(rule.allow or ()) and not mine & set(rule.deny or ())
-    }
 
 
 def _print(figures: Mapping[str, Mapping[str, Any]]) -> None:

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from deploy.beir import Beir, BeirError, BeirQuestion
-from deploy.evaluate_corpus import READER, Progress, opened_corpus
+from deploy.evaluate_corpus import READER, opened_corpus
 from deploy.settings import Settings
 from retrieval.calibration import Calibration
 from retrieval.catalog import Catalog
 from retrieval.index import IndexRecipe
+from retrieval.live import Progress
 from retrieval.store import Narrowing
 
 _CURVE = 20

@@ -4,7 +4,7 @@ import hashlib
 import sys
 import tempfile
 import unicodedata
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from retrieval.catalog import Catalog
 from retrieval.documents import Documents
 from retrieval.index import Fusion, IndexRecipe
 from retrieval.ingest.sandbox import ParserPool
-from retrieval.live import LiveIndex
+from retrieval.live import LiveIndex, Progress
 from retrieval.newdocument import NewDocument
 from retrieval.opening import EMBEDDED, Place, open_live
 
@@ -29,7 +29,6 @@ PATIENCE = 60.0
 """Seconds for a reranker: quality is not to depend on how busy the machine is, and latency tells what it takes."""
 # What a collection calls its documents says nothing, and a file name would be embedded as their title.
 UNTITLED = "Untitled"
-Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True, slots=True)

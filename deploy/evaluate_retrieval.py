@@ -10,9 +10,10 @@ from typing import Any
 import msgspec
 
 from deploy.beir import Beir, BeirError, BeirQuestion
-from deploy.evaluate_corpus import PATIENCE, READER, Corpus, Progress, opened_corpus
+from deploy.evaluate_corpus import PATIENCE, READER, Corpus, opened_corpus
 from deploy.ranking import DEPTH, Difference, Measures, difference, label, mean, measure
 from retrieval.index import Fusion, IndexRecipe
+from retrieval.live import Progress
 from retrieval.search import Finder, Found
 from retrieval.store import Narrowing
 

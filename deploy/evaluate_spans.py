@@ -7,9 +7,10 @@ from statistics import fmean, median
 
 import msgspec
 
-from deploy.evaluate_corpus import PATIENCE, READER, Corpus, Progress, opened_corpus
+from deploy.evaluate_corpus import PATIENCE, READER, Corpus, opened_corpus
 from deploy.squad import Squad, places
 from retrieval.index import IndexRecipe
+from retrieval.live import Progress
 from retrieval.search import Found
 from retrieval.store import Narrowing
 

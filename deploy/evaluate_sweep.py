@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from deploy.beir import Beir, load_beir
-from deploy.evaluate_corpus import Progress
 from deploy.evaluate_retrieval import evaluate_retrieval
 from deploy.evaluate_spans import evaluate_spans, span_figures
 from deploy.indexing import changed_recipe
@@ -16,6 +15,7 @@ from deploy.results import add_figures
 from deploy.squad import Squad, load_squad
 from retrieval.errors import RecipeError
 from retrieval.index import IndexRecipe
+from retrieval.live import Progress
 
 COMMAND = "twinpin evaluate sweep"
 

@@ -51,7 +51,7 @@ def load_questions(path: Path, split: str | None = None) -> list[GoldenQuestion]
 def _read(line: str, name: str, number: int) -> GoldenQuestion:
     try:
         row = json.loads(line)
-        principal = _principal(row)
+        principal = principal_of(row)
         documents = tuple(row["documents"])
         return GoldenQuestion(str(row["question"]), principal.subject, principal, documents, row.get("split"))
     except (json.JSONDecodeError, KeyError, TypeError) as error:
@@ -59,7 +59,8 @@ def _read(line: str, name: str, number: int) -> GoldenQuestion:
         raise GoldenError(f"line {number} of {name!r} is not {told}: {error}") from error
 
 
-def _principal(row: dict[str, Any]) -> Principal:
+def principal_of(row: dict[str, Any]) -> Principal:
+    """Who asks a question; KeyError when neither a tenant nor a caller of the sample is named."""
     if "tenant" in row:
         return Principal(row["tenant"], row.get("subject", ""), frozenset(row.get("groups", ())), frozenset())
     return caller_principals()[row["caller"]]

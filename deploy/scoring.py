@@ -1,11 +1,24 @@
 """Pure measures of finding and answering over golden questions."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
+from typing import Any, Literal
 
 from deploy.ranking import calculate
+
+Label = Literal[
+    "right",
+    "missing knowledge",
+    "stale knowledge",
+    "wrong retrieval",
+    "false abstention",
+    "ungrounded",
+    "bad format",
+    "weak reasoning",
+    "false answer",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +38,11 @@ class Golden:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One answer held against its golden question."""
+    """One answer held against its golden question.
+
+    `known`: the library has an expected document that this caller may read; `current`: one that holds an expected fact
+    by now; `shown`: one was among the passages that the model got. `reason` is the gateway's for its status.
+    """
 
     golden: Golden
     answer: str
@@ -35,6 +52,11 @@ class Judged:
     spans: int
     true_spans: int
     leaks: int
+    reason: str | None = None
+    known: bool = True
+    current: bool = True
+    shown: bool = True
+    found: tuple[Mapping[str, Any], ...] = ()
 
 
 def retrieval_scores(golden: Iterable[Golden], ranked: Mapping[str, Sequence[str]], passages: int) -> dict[str, float]:
@@ -80,6 +102,40 @@ def answer_scores(judged: Sequence[Judged]) -> dict[str, float | int]:
     }
 
 
+def label(judged: Judged) -> Label:
+    """What became of a question: the first stage that failed it, from the library to the words of the answer."""
+    if not judged.golden.answerable:
+        return "right" if judged.status == "abstained" else _not_as_asked(judged) or "false answer"
+    if judged.status == "answered" and _is_right(judged):
+        return "right"
+    if not judged.known:
+        return "missing knowledge"
+    if not judged.current:
+        return "stale knowledge"
+    if not judged.shown:
+        return "wrong retrieval"
+    if judged.status == "abstained":
+        return "false abstention"
+    return _not_as_asked(judged) or "weak reasoning"
+
+
+def label_counts(judged: Iterable[Judged]) -> dict[str, int]:
+    """How many questions have each label, most frequent first."""
+    return dict(Counter(label(one) for one in judged).most_common())
+
+
+def _is_right(judged: Judged) -> bool:
+    """Where no facts are given, citing an expected document has to do."""
+    return judged.has_fact if judged.golden.facts else judged.cited_expected
+
+
+def _not_as_asked(judged: Judged) -> Label | None:
+    """What the gateway itself found wrong with an answer that it gave."""
+    if judged.status != "review":
+        return None
+    return "bad format" if judged.reason == "policy" else "ungrounded"
+
+
 def holds_fact(answer: str, facts: Sequence[str]) -> bool:
     """Whether the answer says any of the facts, white space and case aside."""
     said = _plain(answer)
@@ -87,16 +143,17 @@ def holds_fact(answer: str, facts: Sequence[str]) -> bool:
 
 
 def parse_golden(row: Mapping[str, Any]) -> Golden:
-    """One line of `golden.jsonl`."""
+    """One line of `golden.jsonl`; what a file of one's own may leave out is what its documents say."""
+    documents = tuple(row["documents"])
     return Golden(
-        id=row["id"],
-        split=row["split"],
+        id=str(row["id"]),
+        split=row.get("split") or "test",
         caller=row["caller"],
         question=row["question"],
-        answerable=row["answerable"],
-        documents=tuple(row["documents"]),
-        facts=tuple(row["facts"]),
-        why=row["why"],
+        answerable=row.get("answerable", bool(documents)),
+        documents=documents,
+        facts=tuple(row.get("facts", ())),
+        why=row.get("why"),
         forbidden=tuple(row.get("forbidden", ())),
     )
 

@@ -103,6 +103,31 @@ def abstention(
         print_table(("threshold", "false answers / false abstentions"), measured.curve().items())
 
 
+@app.command("answers")
+def answers(
+    golden: Annotated[
+        Path | None, typer.Option(help="Questions, a JSON object a line; without it, the sample's.", dir_okay=False)
+    ] = None,
+    rows: Rows = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask golden questions of the gateway here, or of a stack started for it, and tell what became of each."""
+    from deploy.evaluate_answers import answer_rows, run_answers
+    from deploy.progress import RunProgress
+    from deploy.scoring import answer_scores, label_counts
+
+    with RunProgress("asking", quiet=as_json) as progress:
+        judged = run_answers(Settings(), golden, progress)
+    if rows is not None:
+        _write_lines(rows, answer_rows(judged))
+    scores, labels = answer_scores(judged), label_counts(judged)
+    if as_json:
+        print_json({"scores": scores, "labels": labels})
+    else:
+        print_table(("answers", ""), ((name, _shown(value)) for name, value in scores.items()))
+        print_table(("what became of them", "questions"), labels.items())
+
+
 @app.command("sweep")
 def sweep(
     beir: Annotated[

@@ -10,7 +10,8 @@ from retrieval.acl import Access, Principal, access_filter
 from retrieval.embed import HASH
 from retrieval.index import Embedding, Fusion
 from retrieval.search import Findings
-from retrieval.store import Narrowing
+from retrieval.sparse import Bm25Encoder
+from retrieval.store import HybridQuery, Narrowing
 from retrieval.withheld import Withheld
 from tests.retrieval.shelf import ANA, HR, RECIPE, STAFF, Shelf, new, shelf
 
@@ -51,6 +52,16 @@ async def test_what_is_found_and_how_sure_is_as_if_they_had_never_been_there(tmp
     assert found.confidence == pytest.approx(never.confidence)
     assert found.confidence < whole.confidence
     assert (found.violations, found.stale) == (0, 0), "they are not found and then dropped"
+
+
+async def test_legs_are_as_long_as_was_asked_for(tmp_path: Path) -> None:
+    async with shelf(tmp_path, FEW) as made:
+        await put(made, TEXTS)
+        dense = await made.index.embedder.embed_query("a refund")
+        query = HybridQuery(dense, Bm25Encoder(FEW.bm25).query("a refund"), 4)
+        legs = await Withheld(made.index.store, frozenset(GONE), 9).score(query, access_filter(ANA), Narrowing())
+        assert (len(legs.dense), len(legs.sparse)) == (4, 4)
+        assert legs.cosine.keys() == {chunk for chunk, _ in (*legs.dense, *legs.sparse)}
 
 
 async def test_where_nothing_else_is_there_nothing_is_found(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from deploy.bench_access import measure_access
+from deploy.bench_embed import measure_embedding
 from deploy.bench_gateway import measure_gateway
 from deploy.bench_grounding import measure_grounding
 from deploy.bench_ingest import measure_ingestion
@@ -19,6 +20,7 @@ def run_benchmarks(settings: Settings) -> int:
     measures = (
         measure_search,
         measure_access,
+        lambda: measure_embedding(settings),
         lambda: measure_ingestion(settings),
         measure_grounding,
         lambda: measure_gateway(settings),

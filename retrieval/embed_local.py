@@ -16,9 +16,12 @@ _BATCH, _BATCH_CHARACTERS = 32, 8_192
 
 
 class LocalEmbedder:
-    """The recipe's own model; refused when its files do not give the pinned digest."""
+    """The recipe's own model; refused when its files do not give the pinned digest.
 
-    def __init__(self, recipe: Embedding, converted: Path | None = None) -> None:
+    `together` is how many questions at most share a batch.
+    """
+
+    def __init__(self, recipe: Embedding, converted: Path | None = None, *, together: int = _BATCH) -> None:
         directory = pinned_directory(recipe)
         self._encoder = _open_encoder(recipe, directory, converted)
         self._tokenizer = load_tokenizer(directory)
@@ -29,7 +32,7 @@ class LocalEmbedder:
             full=EmbedderUnavailable,
             cost=len,
             room=_BATCH_CHARACTERS,
-            most=_BATCH,
+            most=together,
         )
         self._questions, self._passages = VectorCache(_QUESTIONS_HELD), VectorCache(_PASSAGES_HELD)
         self._flights: Flights[list[float]] = Flights()

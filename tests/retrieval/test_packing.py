@@ -3,13 +3,16 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from itertools import pairwise
+from pathlib import Path
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from retrieval.acl import Principal, access_filter
 from retrieval.entries import Passage
 from retrieval.index import Packing
 from retrieval.ingest.blocks import Parsed
@@ -18,6 +21,7 @@ from retrieval.ingest.parse import parse
 from retrieval.outline import outline, split_blocks
 from retrieval.packing import narrowed, pack, window
 from retrieval.store import ChunkRef
+from tests.retrieval.shelf import ANA, HANNEKE, new, shelf
 
 
 @dataclass(frozen=True)
@@ -202,6 +206,24 @@ def test_passages_are_stretches_of_the_text_that_do_not_overlap(
         assert words(passage.text) <= 3 * 12 + 3 * 5 * grow
     spans = sorted((passage.ref.start, passage.ref.end) for _, passage in result)
     assert all(before[1] <= after[0] for before, after in pairwise(spans))
+
+
+async def test_a_window_is_read_under_the_same_check_as_its_chunk(tmp_path: Path) -> None:
+    async def read(refs: Sequence[ChunkRef], who: Principal) -> list[Passage]:
+        how = {"index": made.index.name, "today": date(2026, 1, 1)}
+        return await made.catalog.read(refs, access_filter(who), "blocks-1", **how)  # type: ignore[arg-type]
+
+    async with shelf(tmp_path) as made:
+        text = LEAVE.source * 20
+        await made.documents.put([new("leave.md", text)])
+        ref = (await made.find("fever"))[0].passage.ref
+        wide = window(ref, Packing(100))
+        (chunk_alone,), (around,) = await read([ref], ANA), await read([wide], ANA)
+        assert narrowed(around, ref) == chunk_alone
+        assert len(around.text) > len(chunk_alone.text)
+        assert await read([wide], HANNEKE) == []
+        await made.documents.put([new("leave.md", text + " changed")])
+        assert await read([wide], ANA) == []
 
 
 @pytest.mark.parametrize("grow", [0, 100])

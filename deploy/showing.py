@@ -13,7 +13,7 @@ def show_answer(console: Console, answer: dict[str, Any]) -> None:
     status, reason = answer["status"], answer["reason"]
     colour = {"answered": "green", "abstained": "yellow", "review": "magenta"}[status]
     console.print(f"  [bold]{escape(answer['answer'].strip())}[/bold]")
-    console.print(f"  [{colour}]{status}[/{colour}]" + (f" ({reason})" if reason else ""))
+    console.print(f"  [{colour}]{status}[/{colour}]" + (f" ({reason})" if reason else "") + _confidence(answer))
     for citation in answer["citations"]:
         start, end = citation["span"]
         quote = escape(_short(citation["quote"]))
@@ -45,6 +45,12 @@ def show_passages(console: Console, passages: list[dict[str, Any]]) -> None:
         )
     if not passages:
         console.print("nothing found that this caller may see")
+
+
+def _confidence(answer: dict[str, Any]) -> str:
+    """Beside the threshold that decides; a gateway of an earlier release sends none."""
+    told = answer.get("confidence")
+    return f"  [dim]confidence {told['value']:.2f}, enough from {told['threshold']:.2f}[/dim]" if told else ""
 
 
 def _short(text: str) -> str:

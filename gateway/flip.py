@@ -159,7 +159,10 @@ async def _versions(indexes: Mapping[str, LiveIndex], before: Mapping[str, Index
 async def _version(index: LiveIndex) -> IndexVersion:
     with blaming("index", index.name):
         sealed = await index.catalog.manifest(index.name)
-    return IndexVersion(index.recipe, index.finder(), sealed.calibration if sealed else None)
+    calibration = sealed.calibration if sealed else None
+    if calibration is None:
+        _log.warning("index_not_calibrated", index=index.name, threshold=index.recipe.abstain_below)
+    return IndexVersion(index.recipe, index.finder(), calibration)
 
 
 def _coming(board: Pinboard, before: Snapshot) -> Mapping[str, Axis]:

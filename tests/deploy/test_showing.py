@@ -15,6 +15,7 @@ ANSWER: dict[str, Any] = {
     "citations": [],
     "unsupported": [],
     "warnings": [],
+    "confidence": {"value": 0.314, "threshold": 0.42, "probability": None},
     "versions": {"index": "idx-a", "model": "mdl-a"},
     "timings": {"total": 0.5},
     "usage": {"prompt_tokens": 1, "completion_tokens": 2},
@@ -47,9 +48,15 @@ def test_a_warning_is_shown_with_the_answer_and_its_document_word_for_word() -> 
     assert "warning" not in shown(show_answer, ANSWER)
 
 
-def test_an_answer_of_a_gateway_that_knows_no_warnings_is_shown() -> None:
-    earlier = {name: value for name, value in ANSWER.items() if name != "warnings"}
+def test_an_answer_shows_its_confidence_beside_what_is_enough() -> None:
+    refused = {**ANSWER, "status": "abstained", "reason": "below_threshold"}
+    assert "abstained (below_threshold)  confidence 0.31, enough from 0.42" in shown(show_answer, refused)
+
+
+def test_an_answer_of_a_gateway_that_knows_no_warnings_and_no_confidence_is_shown() -> None:
+    earlier = {name: value for name, value in ANSWER.items() if name not in ("warnings", "confidence")}
     assert "Within 45 days" in shown(show_answer, earlier)
+    assert "confidence" not in shown(show_answer, earlier)
 
 
 def test_a_passage_shows_its_date_and_whether_it_is_old() -> None:

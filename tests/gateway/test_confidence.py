@@ -64,15 +64,19 @@ def test_a_flip_of_the_pin_flips_the_threshold_and_a_rollback_brings_it_back(hou
         assert told(house, "chooser", **FORCED)[:2] == ("abstained", "below_threshold")
 
 
-def test_a_version_that_is_open_keeps_the_calibration_it_was_opened_with(house: House) -> None:
+def test_a_version_that_is_open_keeps_the_calibration_it_was_opened_with(house: House, logged: list[EventDict]) -> None:
     """A flip of the other pin, or of another version, must change nothing of this one."""
     with gateway(house):
         build(house, OTHER)
+        (warned,) = [one for one in logged if one["event"] == "index_not_calibrated"]
+        assert (warned["index"], warned["threshold"]) == (STABLE.name, STABLE.abstain_below)
         calibrate(house, STABLE.name, NEVER)
         flip(house, Pin(STABLE.name, candidate=OTHER.name))
         assert told(house)[0] == "answered"
+    logged.clear()
     with gateway(house):
         assert told(house)[:2] == ("abstained", "below_threshold"), "a start takes it up"
+        assert [one["index"] for one in logged if one["event"] == "index_not_calibrated"] == [OTHER.name]
 
 
 def test_the_best_passages_category_may_have_a_threshold_of_its_own(house: House) -> None:

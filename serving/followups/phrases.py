@@ -125,14 +125,17 @@ def _breaks(words: Sequence[Word], place: int, *, inside: bool) -> bool:
         return False  # "the notice period"
     if before in SUBJECTS:
         return True  # "how do I rotate a certificate"
-    if word.base in GERUNDS or (word.base in NOUNS_TOO and not _is_done(words, place)):
+    if word.base in GERUNDS:
         return not inside
+    if inside and word.base in NOUNS_TOO:
+        return _is_demanded(words, place)
     return word.base in BREAKING or (word.base.endswith("ly") and word.base not in LY_NOUNS)
 
 
-def _is_done(words: Sequence[Word], place: int) -> bool:
-    """The last word of what somebody or something does: "how does a 529 plan work"."""
-    return place == len(words) - 1 and any(word.base in DOING for word in words[:place])
+def _is_demanded(words: Sequence[Word], place: int) -> bool:
+    """The verb that "does" or "can" waits for, the last of such words: "what does a 529 plan cost"."""
+    goes_on = place + 1 < len(words) and words[place + 1].base in ACTING
+    return not goes_on and any(word.base in DOING for word in words[:place])
 
 
 def _links(words: Sequence[Word], place: int) -> bool:

@@ -1,10 +1,9 @@
 """Where a question points back: its pronouns, "the test", "what about …", and what it leaves out."""
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import dropwhile, pairwise
 
 from serving.followups.phrases import Phrase, Word
-from serving.followups.topics import introduces
 from serving.followups.words import (
     ASKING,
     AUXILIARIES,
@@ -12,13 +11,15 @@ from serving.followups.words import (
     DEICTIC,
     EMPTY_BEFORE,
     FOLLOWING_EMPTY,
+    FRAGMENTS,
     GENERAL,
     JOINING,
-    OPENING,
+    PLURAL,
     POINTING,
+    POSSESSIVE,
     REFERRING_AFTER,
-    STANDING_FOR,
     SUBORDINATE,
+    VERBS,
 )
 
 
@@ -28,22 +29,28 @@ def pronoun_of(words: Sequence[Word]) -> int | None:
 
 
 def explains(until: Sequence[Word], phrases: Sequence[Phrase]) -> bool:
-    """The pronoun that `until` ends with stands for a phrase of an earlier clause of the same question.
+    """The pronoun that `until` ends with stands for a phrase of the same question.
 
-    So it does in "What is mortadella and where is it from?".
+    So it does after a clause with one, "What is mortadella and where is it from?", and so do "its" and "their" after
+    one of their number, "How do plants protect their seeds?".
     """
-    clauses = [word.start for word, after in pairwise(until) if _ends_a_clause(word, after)]
+    pronoun = until[-1]
+    if pronoun.base in POSSESSIVE and any(_owns(phrase, pronoun) for phrase in phrases):
+        return True
+    clauses = [after.start for word, after in pairwise(until) if _ends_a_clause(word, after)]
     return bool(clauses) and any(phrase.end <= clauses[-1] for phrase in phrases)
 
 
+def _owns(phrase: Phrase, pronoun: Word) -> bool:
+    return phrase.end <= pronoun.start and not phrase.aspect and phrase.plural == (pronoun.base in PLURAL)
+
+
 def leaves_out(words: Sequence[Word], phrases: Sequence[Phrase]) -> bool:
-    """The question is about something that it does not name."""
-    if _asks_what_about(words) or _names_the(words, phrases):
+    """The question is about something that it does not name: "why?", "what about Spain?", "and in Spain?"."""
+    if not phrases or _asks_what_about(words):
         return True
-    if introduces(words, phrases):
-        return False
-    opening = words[0].base in OPENING or words[-1].base == "there"
-    return opening or not phrases or any(word.base in STANDING_FOR for word in words)
+    fragment = words[0].base in FRAGMENTS and not any(word.base in VERBS | ASKING for word in words)
+    return fragment or words[-1].base == "there"
 
 
 def _points_back(words: Sequence[Word], place: int) -> bool:
@@ -51,13 +58,14 @@ def _points_back(words: Sequence[Word], place: int) -> bool:
     base = words[place].base
     after = words[place + 1].base if place + 1 < len(words) else ""
     if base not in DEICTIC:
-        return base in POINTING and not (base == "it" and _is_empty(words[place + 1 : place + 3]))
+        return base in POINTING and not (base == "it" and _is_empty(words[place + 1 :]))
     return (not place or words[place - 1].base in REFERRING_AFTER) and (not after or after in BREAKING | GENERAL)
 
 
 def _is_empty(after: Sequence[Word]) -> bool:
     """The "it" of "how long does it take to move" stands for nothing."""
-    return len(after) > 1 and after[0].base in EMPTY_BEFORE and after[1].base in FOLLOWING_EMPTY
+    rest = list(dropwhile(lambda word: word.base in EMPTY_BEFORE, after))
+    return len(rest) < len(after) and bool(rest) and rest[0].base in FOLLOWING_EMPTY
 
 
 def _ends_a_clause(word: Word, after: Word) -> bool:
@@ -69,12 +77,3 @@ def _ends_a_clause(word: Word, after: Word) -> bool:
 
 def _asks_what_about(words: Sequence[Word]) -> bool:
     return len(words) > 1 and words[0].base in ("what", "how") and words[1].base == "about"
-
-
-def _names_the(words: Sequence[Word], phrases: Sequence[Phrase]) -> bool:
-    """The first phrase is one plain word with "the" and nothing that says which: "How reliable is the test?"."""
-    first = phrases[0] if phrases else None
-    if first is None or first.article != "the" or first.name or len(first.stems) > 1:
-        return False
-    after = next((word.base for word in words if word.start >= first.end), "")
-    return after not in REFERRING_AFTER - AUXILIARIES and after not in ASKING

@@ -2,7 +2,7 @@
 
 from serving.claims.lexicon import DETERMINERS, LIGHT, PREPOSITIONS, STOP, word_set
 
-DOING = word_set("do does did")
+DOING = word_set("do does did don't doesn't didn't can could will would shall should may might must can't won't")
 SUBJECTS = word_set("i you we they")
 PERSONS = word_set("he him his himself she her hers herself")
 THINGS = word_set("it its itself they them their theirs themselves")
@@ -30,11 +30,14 @@ SUBORDINATE = word_set("if when because")
 REFERRING_AFTER = (
     PREPOSITIONS | AUXILIARIES | word_set("about of like than after before without upon over into why how")
 )
+FRAGMENTS = word_set("and or but")
+# "It" stands for nothing before these and "to", "that" or "if": "how long does it take me to move".
 EMPTY_BEFORE = word_set(
-    """take takes took cost costs possible true necessary safe ok okay legal allowed common normal worth mandatory
-    required important hard easy difficult better best good bad fine enough"""
-)  # "it" before these and "to", "that", "if" or "for" stands for nothing
-FOLLOWING_EMPTY = word_set("to that if for")
+    """take takes took cost costs make makes mean possible true necessary safe ok okay legal allowed common normal worth
+    mandatory required important hard easy difficult better best good bad fine enough a an the me us you sense idea
+    time practice case is be was would so very too"""
+)
+FOLLOWING_EMPTY = word_set("to that if")
 
 # Nouns that are of something: alone they ask about whatever is being talked of.
 RELATIONAL = (LIGHT - word_set("order document passage text")) | word_set(
@@ -53,13 +56,15 @@ RELATIONAL = (LIGHT - word_set("order document passage text")) | word_set(
     exceptions requirement requirements condition conditions limit limits deadline deadlines version versions issue
     issues problem problems challenge challenges solution solutions factor factors application applications source
     sources population capital address number numbers amount level levels percentage rate rates status thing things
-    stuff people person anyone anybody someone
-    everyone everybody something anything everything everywhere anywhere lot lots bit information info idea ideas tip
-    tips advice question questions activity activities case cases term terms word words title point points pros/cons
-    layer layers stage stages phase phases model models plan plans"""
+    stuff people person anyone anybody someone everyone everybody something anything everything everywhere anywhere
+    lot lots bit information info idea ideas tip tips advice question questions activity activities case cases term
+    terms word words title point points pros/cons layer layers stage stages phase phases model models plan plans"""
 )
 
-PEOPLE = word_set("customer customers employee employees user users staff client clients member members people person")
+PEOPLE = word_set(
+    """friend friends kids couple nobody nothing somebody self myself yourself customer
+    customers employee employees user users staff client clients member members people person"""
+)
 NO_TOPIC = RELATIONAL | PEOPLE  # alone: nothing that a conversation is about
 
 # What a noun phrase does not begin with for our purposes: it says how much or how good, not what.
@@ -74,7 +79,12 @@ GENERAL = word_set(
     usually generally often ever always still today now currently recently away instead together alone maybe perhaps
     somewhere else possibly long-term short-term likely able enough difficult easy hard easier harder harmful safe
     dangerous free expensive cheap legal ethical healthy effective useful successful false valid unique worth
-    required mandatory relevant red"""
+    required mandatory relevant red sure soon already ago yet yesterday tomorrow tonight morning evening twice once
+    half extra due fast faster quick quickly slow broken missing stuck frozen incorrect fine past almost quite pretty
+    ahead anymore nowhere abroad online offline back aware unaware unable weird strange random present ready asap
+    down up far near close deep rich poor strong weak wide full empty public private simple complex complicated
+    direct final initial given unlikely obvious clear happy sad glad afraid alive dead responsible normal abnormal
+    proper super just nice cool fun fair"""
 )
 
 VERBS = AUXILIARIES | word_set(
@@ -91,25 +101,40 @@ VERBS = AUXILIARIES | word_set(
     reduce refer reflect regulate relate remain remember remove replace report represent require respond return run
     save say see seem sell send serve set share shift show sleep solve speak spend spread stand start stay stop study
     submit succeed suffer suggest support survive take talk teach tell think transfer travel treat try turn
-    understand use visit vote wait walk want wash watch win wonder work worry write"""
+    understand use visit vote wait walk want wash watch win wonder work worry write abolish access achieve approve
+    acquire act activate adapt address adjust administer admit adopt advise afford aim alter amount announce
+    apologize appoint appreciate argue arrange assess assign assist assume attach attack attempt attend attract
+    authorise authorize award ban base bear beat bind blame block borrow bother burn calculate carry catch celebrate
+    classify clean clear climb collect combine comment commit communicate complain compute conduct confuse construct
+    consult consume convert convince count cross date decline decrease dedicate defeat defend delete deny deposit
+    derive detect devote differentiate diminish disagree disappear dispute distinguish distribute divide donate
+    double download edit elect eliminate emerge employ encounter engage enter erase establish estimate evaluate
+    evolve examine exceed exclude execute exercise expose express extend face favor feed forget freeze fund govern
+    guarantee guess hate hide hire hit hope host hurt ignore imply import impose impress indicate infect inhibit
+    initiate inspire intend interact interpret invest investigate invite issue justify lack launch lay lift limit
+    link load locate log lock mark marry match mind modify monitor mutate neutralize occupy organize overcome owe
+    participate pass pick pollute possess predict preserve press process promote propose proceed prohibit qualify
+    question quit range reactivate realise realize recall recognise recognize record recover recycle refuse register
+    reject rely remind rent repair replicate reply rescue reset resolve restore restrict result retain retire
+    retrieve reveal reverse revert review revise ride ring rise rotate rule satisfy score search secure seek select
+    separate settle sing sit sign smoke sound specify split steal stick store strengthen struggle suit suppose swap
+    swim switch tackle target taste tend terminate throw topple touch track train translate transmit trigger trust
+    unblock unlock undergo upgrade upset vary verify view violate warn wear weigh welcome withdraw withstand yield"""
 )
 _FINITE = frozenset(f"{verb.removesuffix('e')}{ending}" for verb in VERBS for ending in ("ed", "es")) | frozenset(
     f"{verb}s" for verb in VERBS
-)
-# Right after another word of a phrase these are rather a part of it: "529 plan", "seafloor spreading".
-NOUNS_TOO = word_set(
-    """plan plans drink drinks report reports form forms share shares test tests work works play plays vote votes
-    walk walks land lands visit visits figure figures file files fit cover covers offer offers set sets show shows
-    study studies like finish purchase purchases post notice notices increase increases change changes claim claims
-    charge charges leave order orders pay care return returns support release releases request requests access
-    contract contracts update updates cancel transfer transfers"""
 )
 GERUNDS = frozenset(f"{verb.removesuffix('e')}ing" for verb in VERBS)
 _PAST = word_set(
     """became began begun brought built bought called came chose chosen come cost died did drew driven ate eaten fell
     felt found fought got gave given went gone grew grown heard held kept knew known led left lost made meant met
     paid ran said saw seen sold sent showed shown spent spoke stood swam taken taught told thought took tried
-    understood used won wrote written tell say happened supposed famous"""
+    understood used won wrote written tell say happened supposed famous arose awoke beaten bent bet bitten bled blown
+    bore born bound broke broken burnt caught clung crept cut dealt drank drawn drove fallen fed fled flew flown
+    forgot forgotten forgave froze frozen hid hidden hung hurt laid lain lay lent lit mistaken proven proved ridden
+    risen rode rose rung sang sank sewn shaken shone shot shrunk shut sought spun split spread sprang stole stolen
+    stuck struck sung sunk swept swore sworn swung thrown threw torn tore undergone underwent upset wept woke woken
+    wore worn wound withdrawn withdrew arisen beheld bred"""
 )
 
 # Between these, words make up phrases.
@@ -122,3 +147,9 @@ ACTING = VERBS - AUXILIARIES
 LINKING = word_set("of the and for de du la von van di")  # hold a name together, as in "Lord of the Rings"
 LY_NOUNS = word_set("family supply assembly reply monopoly anomaly ally belly jelly fly bully rally july italy")
 TRIMMED = GENERAL | LINKING
+# Right after another word of a phrase these are rather a part of it: "529 plan", "energy drinks".
+NOUNS_TOO = ACTING | word_set(
+    """plans drinks reports forms shares tests works plays votes walks lands visits figures files covers offers sets
+    shows studies purchases notices increases changes claims charges orders returns releases requests contracts
+    updates transfers reviews scores funds dates limits costs"""
+)

@@ -49,7 +49,6 @@ def test_a_pronoun_gives_way_to_what_it_stands_for(turns: list[str], standing: s
             ["What was the Stanford Experiment?", "Who paid for the experiment?"],
             "Who paid for the Stanford Experiment?",
         ),
-        (["What is Lyme disease?", "How reliable is the test?"], "How reliable is the test (Lyme disease)?"),
         (["What is Rock City?", "Are concerts held there?"], "Are concerts held there (Rock City)?"),
     ],
 )
@@ -66,6 +65,9 @@ def test_what_is_left_out_is_put_in(turns: list[str], standing: str) -> None:
         "How long does it take to get a refund?",
         "What is the warranty on the Beacon 3?",
         "Is there a deadline for expenses?",
+        "How do plants protect their seeds?",
+        "Does it make sense to travel by train?",
+        "So how many days of annual leave do employees get?",
         "Does this tradition have a name?",
         "Thanks!",
         "Wie lange gilt die Garantie?",

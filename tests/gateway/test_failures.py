@@ -12,6 +12,7 @@ from httpx2 import Response
 from starlette.testclient import TestClient
 
 from gateway.app import create_app
+from retrieval.errors import EmbedderUnavailable
 from serving.errors import (
     EngineAborted,
     EngineRefused,
@@ -144,6 +145,19 @@ def test_an_index_whose_vectors_are_broken_is_503(house: House) -> None:
     for response in (house.ask(), house.ask(stream=True), house.search()):
         assert response.status_code == 503
         assert error_of(response)["code"] == "store_unavailable"
+
+
+@pytest.mark.parametrize("asking", [native, native_stream, openai, openai_stream, searching])
+def test_without_the_embedding_model_the_answer_is_503_and_says_when_to_come_back(house: House, asking: Asking) -> None:
+    async def gone(question: str) -> list[float]:
+        raise EmbedderUnavailable("the server at http://10.0.0.7:8000 cannot be reached")
+
+    house.app.state.parts.release.resolve().index_version.finder._embedder.embed_query = gone
+    response = asking(house)
+    assert response.status_code == 503
+    assert error_of(response)["code"] == "embedder_unavailable"
+    assert response.headers["retry-after"] == "5"
+    assert "10.0.0.7" not in response.text
 
 
 def test_a_passage_the_catalog_has_changed_is_not_shown(house: House) -> None:

@@ -18,6 +18,8 @@ from retrieval.embed_local import LocalEmbedder
 from retrieval.errors import RecipeError
 from retrieval.index import Embedding
 from retrieval.modelfolder import model_digest, model_directory
+from retrieval.opening import open_live
+from tests.retrieval.shelf import RECIPE, WIDER, shelf
 
 Encode: TypeAlias = Callable[[Sequence[str]], list[list[float]]]
 VERSIONS = Path(__file__).resolve().parents[2] / "deploy" / "versions"
@@ -173,6 +175,29 @@ def test_versions_of_one_embedder_share_it_until_the_last_gives_it_back() -> Non
     embedders.release(second)
     embedders.release(second)
     assert embedders.open(one) is not first
+
+
+async def test_rewriting_an_index_which_every_erasure_does_lets_go_of_remembered_vectors(
+    tmp_path: Path, real: LocalEmbedder, counted: list[list[str]]
+) -> None:
+    async with shelf(tmp_path) as made:
+        made.index.model = real
+        real.embed(["the words of a document"])
+        await made.index.rewrite()
+        real.embed(["the words of a document"])
+        assert len(counted) == 2
+        made.index.model = None
+
+
+async def test_versions_that_are_open_at_one_place_share_their_embedder(tmp_path: Path) -> None:
+    async with shelf(tmp_path, RECIPE) as made:
+        place = made.place
+        one = await open_live(WIDER, place, made.catalog, create=True)
+        other = await open_live(msgspec.structs.replace(WIDER, label="other"), place, made.catalog, create=True)
+        assert one.embedder is other.embedder
+        assert one.embedder is not made.index.embedder
+        await one.close()
+        await other.close()
 
 
 def test_a_model_with_another_digest_is_refused() -> None:

@@ -3,11 +3,14 @@
 import asyncio
 import math
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from pydantic import SecretStr
 
+from gateway.settings import Settings
 from retrieval import embed_served
 from retrieval.embed import HashEmbedder
 from retrieval.embed_served import ServedEmbedder
@@ -15,6 +18,7 @@ from retrieval.errors import EmbedderUnavailable, RecipeError
 from retrieval.fingerprint import PROBES, alike, fingerprint
 from retrieval.index import Embedding
 from retrieval.layout import PoolingServer
+from retrieval.opening import place_of
 from tests.retrieval.pooling_double import Double, serving
 
 HASHED = HashEmbedder(64)
@@ -39,6 +43,16 @@ async def opened(server: Double, clock: Clock | None = None, **changes: Any) -> 
     where = PoolingServer(server.url, "secret")
     recipe = msgspec.structs.replace(RECIPE, **changes)
     return await asyncio.to_thread(ServedEmbedder, recipe, where, clock or Clock())
+
+
+async def test_an_index_whose_recipe_names_it_is_embedded_by_the_server_that_is_set(
+    server: Double, tmp_path: Path
+) -> None:
+    settings = Settings(data=tmp_path, embedding_url=server.url, embedding_api_key=SecretStr("secret"))
+    embedders = place_of(settings).embedders
+    embedder = await asyncio.to_thread(embedders.open, RECIPE)
+    assert await embedder.embed_query("How long?") == HASHED.embed(["How long?"])[0]
+    embedders.release(embedder)
 
 
 async def test_questions_and_passages_get_the_servers_vectors_in_their_order(server: Double) -> None:

@@ -39,6 +39,16 @@ def test_articles_are_documents_and_answers_places_in_them(articles: Path) -> No
     assert list(places("  ", "45 days")) == []
 
 
+def test_a_place_that_is_off_by_a_few_characters_is_the_nearest_one(articles: Path) -> None:
+    file = articles / "toy.json"
+    (due,) = load_squad(articles).questions
+    held, start = file.read_text().replace('"text": "45 days"', '"text": " 45 days"'), CONTEXT.index("45 days of")
+    for told in (start - 1, start, start + 3):
+        file.write_text(held.replace(f'"answer_start": {start}', f'"answer_start": {told}'))
+        (question,) = load_squad(articles).questions
+        assert question.nth == due.nth
+
+
 def test_an_answer_that_stands_elsewhere_and_other_files_are_refused(articles: Path) -> None:
     file = articles / "toy.json"
     file.write_text(file.read_text().replace('"answer_start": ', '"answer_start": 1'))

@@ -17,7 +17,10 @@ class TorchEncoder:
     """The model as its makers run it."""
 
     def __init__(self, directory: Path) -> None:
+        import torch
+
         self._model, self._max_tokens = load_model(directory)
+        self._cores = torch.get_num_threads()
 
     @property
     def max_tokens(self) -> int:
@@ -29,7 +32,10 @@ class TorchEncoder:
         import torch
 
         torch.set_num_threads(1)
-        return self._encode(texts)
+        try:
+            return self._encode(texts)
+        finally:
+            torch.set_num_threads(self._cores)  # it is what other threads start with, too
 
     def passages(self, texts: Sequence[str]) -> Vectors:
         """The library sorts them by length, so larger lists waste less padding."""

@@ -281,3 +281,12 @@ async def test_the_stand_in_needs_no_model_and_is_the_same_every_time() -> None:
     assert embedder.count_tokens("One, two.") == 4
     assert embedder.embed([""]) == [[1.0] + [0.0] * 15]
     embedder.close()
+
+
+async def test_a_question_takes_no_core_from_passages_for_good(real: LocalEmbedder) -> None:
+    import torch
+
+    real.forget()
+    before = torch.get_num_threads()
+    await real.embed_query("How many cores?")
+    assert await asyncio.to_thread(torch.get_num_threads) == torch.get_num_threads() == before

@@ -120,12 +120,13 @@ def _prompt(asked: Asked, findings: Findings, model: ModelVersion) -> Prompt:
                 version=ref.version,
                 title=passage.title,
                 source=passage.source,
-                heading=(*ref.heading, ref.header) if ref.header else ref.heading,
+                heading=ref.heading,
                 page=ref.page,
                 start=ref.start,
                 end=ref.end,
                 text=passage.text,
                 places=tuple(Place(place.start, place.heading, place.page) for place in passage.places),
+                header=ref.header,
             )
         )
     budget = PromptBudget(manifest.context_tokens, manifest.answer_tokens, manifest.message_overhead_tokens)

@@ -28,7 +28,8 @@ class Evidence:
     """One passage as the model is shown it: `text` is the document version's stored text from `start` to `end`.
 
     Offsets are code points; `marker` is the number it is cited by, from 1; `version` is the document's. `heading` and
-    `page` are those the model is shown; `places`, in order, say where each of its words stands.
+    `page` are those the model is shown; `places`, in order, say where each of its words stands. `header` is the first
+    row of the table that the text goes on with: the model is shown it above the text, and nothing of it can be cited.
     """
 
     marker: int
@@ -42,6 +43,7 @@ class Evidence:
     end: int
     text: str
     places: tuple[Place, ...] = ()
+    header: str = ""
 
     def place(self, offset: int) -> Place:
         """Where the word at `offset` of the document stands; where the passage does if nothing more is known."""
@@ -156,7 +158,7 @@ def _render(template: PromptTemplate, evidence: Sequence[Evidence], count: _Coun
             source=one_line(_quoted(one.source, template)),
             heading=one_line(_quoted(" / ".join(one.heading), template)),
             page="" if one.page is None else one.page,
-            text=_quoted(one.text, template),
+            text=_quoted(f"{one.header}\n{one.text}" if one.header else one.text, template),
         )
         yield _Passage(one, rendered, count(rendered) + JOINT_TOKENS)
 

@@ -126,8 +126,8 @@ def _units(evidence: Evidence) -> Iterator[_Unit]:
     text = evidence.text
     heads: tuple[str, ...] = (evidence.title, *evidence.heading)
     head_words = _terms_of(heads)
-    lead: tuple[str, ...] = ()
-    before: Span | None = None
+    lead: tuple[str, ...] = (evidence.header,) if evidence.header else ()
+    before = Span(0, 0, "row", 0) if evidence.header else None
     for span in split_sentences(text):
         said = text[span.start : span.end]
         if span.kind == "heading" or (span.kind == "sentence" and _is_title(said)):

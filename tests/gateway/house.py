@@ -62,6 +62,7 @@ class Part:
     words: str
     heading: tuple[str, ...] = ()
     page: int | None = None
+    header: str = ""
 
 
 @dataclass(frozen=True)
@@ -333,7 +334,8 @@ async def seed(corpus: Sequence[Seeded], recipe: IndexRecipe, catalog: Catalog, 
         for part in one.parts:
             start = one.text.index(part.words)
             blocks.append(Block("paragraph", start, start + len(part.words), part.heading, part.page))
-            ref = ChunkRef(one.id, one.version, start, start + len(part.words), part.heading, part.page)
+            end = start + len(part.words)
+            ref = ChunkRef(one.id, one.version, start, end, part.heading, part.page, part.header)
             dense = embedder.embed([part.words])[0]
             points.append(ChunkPoint(ref, one.access, one.category, one.updated, dense, bm25.document(part.words)))
         await store.upsert(points)

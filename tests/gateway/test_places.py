@@ -47,6 +47,14 @@ PAGES = Seeded(
     blocks=blocks(FEES, (BAND, (), 2), (FINE, ("Fines",), 3)),
     source=SOURCE,
 )
+COLUMNS, ROW = "Room | Price per night | Floor", "Attic chamber | 610 euros | 4"
+ROOMS = Seeded(
+    "rooms.md",
+    f"{COLUMNS}\nCellar | 90 euros | 0\n{ROW}",
+    STAFF,
+    (Part(ROW, ("Rooms",), header=COLUMNS),),
+    blocks=blocks(f"{COLUMNS}\nCellar | 90 euros | 0\n{ROW}", (COLUMNS, ("Rooms",), None)),
+)
 QUESTIONS = {
     DAYS: "How many weeks does parental leave last?",
     NOTICE: "What is the notice period for managers?",
@@ -65,7 +73,7 @@ everywhere = pytest.mark.parametrize(("words", "heading", "page", "url"), PLACES
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
     made = make_house(tmp_path)
-    made.app = create_app(made.settings, opening(made, (LEAVES, PAGES)))
+    made.app = create_app(made.settings, opening(made, (LEAVES, PAGES, ROOMS)))
     with TestClient(made.app) as client:
         made.client = client
         yield made
@@ -86,6 +94,13 @@ def test_a_citation_names_the_place_of_its_quote(
     stream = events(house.ask(QUESTIONS[words], stream=True).content)
     (streamed,) = next(one.data["citations"] for one in stream if one.name == "verdict")
     assert streamed == citation
+
+
+def test_rows_are_told_with_the_header_of_their_table_and_cited_without(house: House) -> None:
+    house.model.says(f"{ROW} [1].")
+    (citation,) = house.ask("What does the attic chamber cost?").json()["citations"]
+    assert COLUMNS in house.generator.exchanges[-1].request.messages[-1].content
+    require_place(citation, ROW, ["Rooms"], None, "rooms.md#rooms")
 
 
 @everywhere

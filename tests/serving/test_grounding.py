@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -63,6 +64,22 @@ def test_what_no_passage_says_is_not_cited(passages: Sequence[Evidence], case: c
 def test_a_statement_keeps_the_scope_of_its_passage(text: str, case: cases.Case) -> None:
     judged = judge(case.answer, case.question, [cases.evidence(1, "Guide", text)])
     assert [citation.marker for citation in judged.citations] == [case.held] * bool(case.held)
+
+
+@pytest.mark.parametrize(
+    ("answer", "held"),
+    [
+        ("The Attic has a deposit of 610 EUR.", True),
+        ("The Cellar has a deposit of 90 EUR.", True),
+        ("The Cellar has a rent of 90 EUR.", False),
+    ],
+)
+def test_rows_stand_under_the_header_of_their_table(answer: str, held: bool) -> None:
+    rows = cases.evidence(1, "Rooms", "Attic | 610 EUR\nCellar | 90 EUR")
+    question = "What does a room cost?"
+    assert judge(answer, question, [rows]).citations == ()
+    judged = judge(answer, question, [replace(rows, header="Room | Deposit")])
+    assert bool(judged.citations) == held
 
 
 def test_a_models_marker_does_not_make_a_wrong_sentence_right() -> None:

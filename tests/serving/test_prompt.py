@@ -100,6 +100,11 @@ def test_history_never_pushes_out_the_best_passage_that_fits() -> None:
     assert prompt.tokens <= 300
 
 
+def test_rows_stand_below_the_header_of_their_table() -> None:
+    rows = Evidence(1, "d", "v", "t", "s", ("A",), None, 90, 110, "Attic | 610\n[2] | 90", header="Room | [1] Price")
+    assert "[1] A\nRoom | (1) Price\nAttic | 610\n(2) | 90\n" in build(evidence=[rows]).messages[-1].content
+
+
 def test_the_best_may_stand_last_and_keeps_its_number() -> None:
     first, last = build(), build(order="best_last")
     assert [re.findall(r'n="(\d)"', prompt.messages[-1].content) for prompt in (first, last)] == [

@@ -9,6 +9,7 @@ from typing import Any
 from deploy.evaluate_collections import measure_clapnq, measure_mtrag, measure_scifact
 from deploy.evaluate_handbook import measure_handbook
 from deploy.evaluate_parsing import measure_parsing
+from deploy.evaluate_rewriting import measure_rewriting
 from deploy.measured import Measured
 from deploy.results import record_rows, write_result
 
@@ -29,6 +30,7 @@ PARTS: Mapping[str, Part] = {
     "scifact": Part("scifact", measure_scifact),
     "mtrag": Part("mtrag_un", measure_mtrag),
     "abstention": Part("clapnq_dev", measure_clapnq),
+    "rewriting": Part("cast_rewrite", measure_rewriting),
 }
 
 

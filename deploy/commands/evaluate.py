@@ -157,6 +157,37 @@ def sweep(
         print_table(head, [(", ".join(one.changes), one.index, *map(_shown, one.figures.values())) for one in steps])
 
 
+@app.command("rewriting")
+def rewriting(
+    data: Annotated[
+        Path, typer.Option(help="Folder with cast_rewrite, mtrag_rewrite or both.", exists=True, file_okay=False)
+    ],
+    model: Annotated[
+        Path | None, typer.Option(help="File of a model version that rewrites by its model.", dir_okay=False)
+    ] = None,
+    sample: Annotated[int | None, typer.Option(help="At most so many questions of each set.", min=1)] = None,
+    rows: Rows = None,
+    as_json: AsJson = False,
+) -> None:
+    """Hold follow-ups, as they were asked, concatenated, by rule and by model, against what people made of them."""
+    from deploy.evaluate_rewriting import load_pairs, rewrite_pairs, spread
+    from deploy.progress import RunProgress
+    from serving.manifest import load_manifest
+
+    pairs = load_pairs(data)
+    version = None if model is None else load_manifest(model)
+    with RunProgress("rewriting", quiet=as_json) as progress:
+        chosen = pairs if sample is None else spread(pairs, sample)
+        figures, each = rewrite_pairs(Settings(), chosen, version, progress)
+    if rows is not None:
+        _write_lines(rows, each)
+    if as_json:
+        print_json(figures)
+    else:
+        for section, held in figures.items():
+            print_table((section, ""), held.items())
+
+
 def _shown(figure: float) -> str:
     return f"{figure:.5g}"
 

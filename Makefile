@@ -44,7 +44,7 @@ check: .venv/.dev.stamp ## Check style, types, import contracts and house rules
 bench: environments ## Measure search and the gateway; writes docs/benchmarks
 	@$(TWINPIN) bench $(ARGS)
 
-evaluate: environments ## Score finding and answers on the sample's golden questions, parsing on DATA= too; writes docs/benchmarks
+evaluate: environments ## Score finding, abstaining and answers on the sample, and on what there is in DATA=; writes docs/benchmarks
 	@$(TWINPIN) evaluate $(if $(DATA),--data $(DATA)) $(ARGS)
 
 clean: ## Remove environments, caches, and the data of the local stack

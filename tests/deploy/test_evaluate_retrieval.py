@@ -6,11 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from deploy.beir import ALL, BeirError, load_beir
+from deploy.evaluate_retrieval import evaluate_retrieval
 from deploy.ranking import difference, label, mean, measure
 from deploy.results import record_rows, render_page
+from retrieval.index import IndexRecipe, Rerank
+from retrieval.live import LiveIndex, silent
+from retrieval.search import Finder
 from tests.deploy.commandline import RECIPE, Cli, refused
 
 TEXTS = {
@@ -218,3 +223,31 @@ def test_a_failure_is_told_by_where_the_document_was() -> None:
     assert label({"gold": 1}, [*places[:10], "gold"], known) == "ranked too low"
     assert label({"gold": 1}, [*places[:100], "gold"], known) == "not found"
     assert label({"elsewhere": 1, "x1": 0}, places, known) == "missing knowledge"
+
+
+class Contrarian:
+    """A reranker that prefers what was found last."""
+
+    async def rerank(self, question: str, texts: Sequence[str]) -> list[float]:
+        """Scores that turn the order round."""
+        return [float(place) for place in range(len(texts))]
+
+
+async def test_a_reranker_orders_its_pairs_and_what_is_below_them_stays(
+    collection: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def finder(index: LiveIndex, recipe: IndexRecipe | None = None) -> Finder:
+        held = recipe or index.recipe
+        return Finder(held, index.embedder, index.store, index.catalog, Contrarian() if held.reranker else None)
+
+    monkeypatch.setattr(LiveIndex, "finder", finder)
+    recipe = msgspec.structs.replace(RECIPE, reranker=Rerank("any", "any", 2))
+    evaluation = await evaluate_retrieval(load_beir(collection, "test"), recipe, silent, only=["fused+rerank"])
+    (reranked,) = evaluation.configurations
+    assert reranked.configuration == "fused+rerank", "fused was ranked for what is below the pairs, and not asked for"
+    first = list(reranked.ranked[0].found)
+    assert first.index("refunds/1") == 1, "the best of two pairs comes second"
+    assert len(first) == len(TEXTS)
+    (row,) = evaluation.rows(recipe.name)
+    assert (row["default"], row["mrr"], row["degraded"]) == (True, 0.5, 0)
+    assert "difference" not in row

@@ -124,6 +124,8 @@ def is_usable(made: str, question: str, history: Sequence[Message]) -> bool:
     """A rewriting asks what the question asks, in words of the conversation; anything else is the model's own idea."""
     if not made or len(made) > len(question) + LONGER or (_asks(question) and not _asks(made)):
         return False
+    if ":" in made and ":" not in question:
+        return False  # a label in front, "User: ..."
     wanted, said = _content(question), _content(made)
     known = wanted.union(*(_content(message.content[:TURN_CHARACTERS]) for message in _shown(history)))
     own = said - known

@@ -171,6 +171,7 @@ async def test_turns_go_from_the_oldest_and_never_past_the_context() -> None:
         ("Can throat cancer be treatable?", True),
         ("", False),
         ("Throat cancer is treatable.", False),
+        (f"User: {STANDING}", False),
         ("Is the weather treatable in Spain today?", False),
         ("Is throat cancer bad?", False),
         ("Is throat cancer treatable in 2026?", False),

@@ -4,111 +4,20 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
-from typing import Any
 
 import msgspec
 
 from deploy.beir import Beir, BeirError, BeirQuestion
 from deploy.evaluate_corpus import PATIENCE, READER, Corpus, opened_corpus
-from deploy.ranking import DEPTH, Difference, Measures, difference, label, mean, measure
+from deploy.evaluated import BASELINE, RERANKED, Evaluated, Evaluation, Ranked
+from deploy.ranking import DEPTH, measure
 from retrieval.index import Fusion, IndexRecipe
 from retrieval.live import Progress
 from retrieval.search import Finder, Found
 from retrieval.store import Narrowing
 
-CONFIGURATIONS = ("bm25", "dense", "rrf", "fused", "fused+rerank")
-_BASELINE = "fused"
+CONFIGURATIONS = ("bm25", "dense", "rrf", BASELINE, RERANKED)
 _SHOWN = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Ranked:
-    """What one question found: documents by their best passage, best first, and the milliseconds of a usual find."""
-
-    question: BeirQuestion
-    found: Mapping[str, Found]
-    milliseconds: float
-    degraded: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluated:
-    """One configuration over all questions of a split."""
-
-    configuration: str
-    ranked: Sequence[Ranked]
-    measures: Mapping[str, Measures]
-
-    @property
-    def mean(self) -> Measures:
-        """Over all questions."""
-        return mean(list(self.measures.values()))
-
-    @property
-    def latency(self) -> float:
-        """Median milliseconds of embedding a question and finding ten passages."""
-        return median(one.milliseconds for one in self.ranked)
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """All configurations that were asked for, over one collection under one index version."""
-
-    beir: Beir
-    recipe: IndexRecipe
-    documents: int
-    chunks: int
-    configurations: Sequence[Evaluated]
-
-    def rows(self, pinned: str | None) -> list[dict[str, Any]]:
-        """A row for each configuration; `default` is what the version named `pinned` does."""
-        usual = "fused+rerank" if self.recipe.reranker else "fused"
-        return [
-            {
-                "dataset": self.beir.name,
-                "split": self.beir.split,
-                "configuration": one.configuration,
-                "default": one.configuration == usual and self.recipe.name == pinned,
-                **one.mean.named(),
-                "latency_ms": one.latency,
-                "questions": len(one.ranked),
-                "documents": self.documents,
-                "chunks": self.chunks,
-                "index": self.recipe.name,
-                "pinned": self.recipe.name == pinned,
-                "degraded": sum(ranked.degraded for ranked in one.ranked),
-                **self._against_baseline(one),
-            }
-            for one in self.configurations
-        ]
-
-    def questions(self) -> list[dict[str, Any]]:
-        """A row for each question and configuration, to look at failures."""
-        known = {one.id: one for one in self.beir.documents}
-        return [
-            {
-                "configuration": one.configuration,
-                "id": ranked.question.id,
-                "question": ranked.question.text,
-                "gold": self.beir.judged[ranked.question.id],
-                "label": label(self.beir.judged[ranked.question.id], list(ranked.found), known),
-                **one.measures[ranked.question.id].named(),
-                "found": [_found(name, rank, found) for rank, (name, found) in enumerate(ranked.found.items(), 1)],
-            }
-            for one in self.configurations
-            for ranked in one.ranked
-        ]
-
-    def _against_baseline(self, one: Evaluated) -> dict[str, Any]:
-        baseline = next((held for held in self.configurations if held.configuration == _BASELINE), None)
-        if baseline is None or one is baseline:
-            return {}
-        told: dict[str, Difference] = {}
-        for name in ("ndcg@10", "recall@100", "mrr"):
-            pairs = [(one.measures[key].named()[name], held.named()[name]) for key, held in baseline.measures.items()]
-            told[name] = difference(*zip(*pairs, strict=True))
-        return {"difference": {"to": _BASELINE, **{name: msgspec.to_builtins(held) for name, held in told.items()}}}
 
 
 def require_known(only: Sequence[str] | None) -> Sequence[str]:
@@ -132,7 +41,7 @@ async def evaluate_retrieval(
     """
     if not beir.asked:
         raise BeirError(f"no question of {beir.name!r}, {beir.split!r} has a relevant document")
-    if list(only) == ["fused+rerank"] and recipe.reranker is None:
+    if list(only) == [RERANKED] and recipe.reranker is None:
         raise BeirError(f"index version {recipe.name!r} has no reranker")
     async with opened_corpus(beir.documents, recipe, progress, keep) as corpus:
         finders = _finders(corpus, recipe, only)
@@ -170,10 +79,10 @@ def _finders(corpus: Corpus, recipe: IndexRecipe, only: Sequence[str]) -> dict[s
         "bm25": Fusion("convex", 0.0, 1.0),
         "dense": Fusion("convex", 1.0, 0.0),
         "rrf": Fusion("rrf", 1.0, 1.0),
-        _BASELINE: recipe.fusion,
+        BASELINE: recipe.fusion,
     }
-    wanted = {name for name in only if name != "fused+rerank" or recipe.reranker}
-    wanted |= {_BASELINE} if "fused+rerank" in wanted else set()
+    wanted = {name for name in only if name != RERANKED or recipe.reranker}
+    wanted |= {BASELINE} if RERANKED in wanted else set()
     made = {
         name: _pair(
             corpus, msgspec.structs.replace(plain, fusion=fusion), recipe.candidates // 2, lexical=name == "bm25"
@@ -181,8 +90,8 @@ def _finders(corpus: Corpus, recipe: IndexRecipe, only: Sequence[str]) -> dict[s
         for name, fusion in legs.items()
         if name in wanted
     }
-    if recipe.reranker and "fused+rerank" in wanted:
-        made["fused+rerank"] = _pair(corpus, recipe, recipe.reranker.pairs, below=_BASELINE)
+    if recipe.reranker and RERANKED in wanted:
+        made[RERANKED] = _pair(corpus, recipe, recipe.reranker.pairs, below=BASELINE)
     return made
 
 
@@ -243,8 +152,3 @@ def _by_document(passages: Sequence[Found], corpus: Corpus) -> dict[str, Found]:
     for one in passages:
         best.setdefault(corpus.names[one.passage.ref.document], one)
     return best
-
-
-def _found(name: str, rank: int, found: Found) -> dict[str, Any]:
-    scores = {"score": found.score, "cosine": found.cosine, "bm25": found.bm25, "rerank": found.rerank}
-    return {"document": name, "rank": rank, **scores}

@@ -10,6 +10,7 @@ from typing import Any
 from deploy.beir import Beir, load_beir
 from deploy.evaluate_retrieval import evaluate_retrieval
 from deploy.evaluate_spans import evaluate_spans, span_figures
+from deploy.evaluated import BASELINE, RERANKED
 from deploy.indexing import changed_recipe
 from deploy.results import add_figures
 from deploy.squad import Squad, load_squad
@@ -64,7 +65,7 @@ async def _measured(
     if isinstance(collection, Squad):
         found, chunks = await evaluate_spans(collection, recipe, progress, keep)
         return {**span_figures(found), "chunks": chunks}
-    usual = "fused+rerank" if recipe.reranker else "fused"
+    usual = RERANKED if recipe.reranker else BASELINE
     evaluation = await evaluate_retrieval(collection, recipe, progress, only=[usual], keep=keep)
     (one,) = evaluation.configurations
     return {**one.mean.named(), "latency_ms": one.latency, "chunks": evaluation.chunks}

@@ -73,16 +73,19 @@ class OpenVinoEncoder:
         if not texts:
             return []
         read = self._tokenizer.encode_batch_fast([text.lower() if self._reading.lower else text for text in texts])
-        made = streams.run(self._batches(read), len(texts))
+        size = min(_BATCH, -(-len(read) // streams.number))
+        made = streams.run(self._batches(read, size), len(read))
         made /= np.maximum(np.linalg.norm(made, axis=1, keepdims=True), 1e-12)
         vectors: Vectors = made.tolist()
         return vectors
 
-    def _batches(self, read: Sequence[Encoding]) -> Iterator[tuple[list[int], dict[str, "np.ndarray[Any, Any]"]]]:
+    def _batches(
+        self, read: Sequence[Encoding], size: int
+    ) -> Iterator[tuple[list[int], dict[str, "np.ndarray[Any, Any]"]]]:
         """Texts of about one length together, the longest first: the last batch to end is then a short one."""
         order = sorted(range(len(read)), key=lambda place: -len(read[place].ids))
-        for start in range(0, len(order), _BATCH):
-            places = order[start : start + _BATCH]
+        for start in range(0, len(order), size):
+            places = order[start : start + size]
             yield places, self._padded([read[place].ids for place in places])
 
     def _padded(self, rows: Sequence[Sequence[int]]) -> dict[str, "np.ndarray[Any, Any]"]:
@@ -102,10 +105,15 @@ class _Streams:
 
     def __init__(self, graph: "ov.Model", precision: str) -> None:
         ov = openvino()
-        wanted = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": precision}
+        wanted = {
+            "PERFORMANCE_HINT": "THROUGHPUT",
+            "INFERENCE_PRECISION_HINT": precision,
+            "ENABLE_CPU_PINNING": False,  # a core that something else is busy on would be waited for
+        }
         compiled = ov.Core().compile_model(graph, "CPU", wanted)
         self._dimensions = graph.output(0).get_partial_shape()[1].get_length()
-        self._queue = ov.AsyncInferQueue(compiled, compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+        self.number = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+        self._queue = ov.AsyncInferQueue(compiled, self.number)
         self._lock = threading.Lock()
 
     def run(

@@ -95,10 +95,6 @@ def _finders(corpus: Corpus, recipe: IndexRecipe, only: Sequence[str]) -> dict[s
     return made
 
 
-def _fused(recipe: IndexRecipe, fusion: Fusion) -> IndexRecipe:
-    return msgspec.structs.replace(recipe, fusion=fusion)
-
-
 def _pair(corpus: Corpus, recipe: IndexRecipe, head: int, *, below: str | None = None, lexical: bool = False) -> _Pair:
     deep = msgspec.structs.replace(recipe, collapse=0.0, packing=None)
     return _Pair(corpus.index.finder(recipe), corpus.index.finder(deep), max(head, 1), below, lexical)

@@ -65,11 +65,23 @@ class Fusion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Rerank(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which cross-encoder orders the first `pairs` candidates."""
+    """What gives a second opinion on the first `pairs` candidates, and how much of it counts.
 
-    package: str
-    digest: str
-    pairs: int
+    "late" compares the tokens of a question with a passage's, by the recipe's own embedder; a "cross-encoder" reads both
+    together: `package` ships it in its folder `path`, without a package `path` is a folder of this machine, or with the
+    runtime "vllm" the name a server knows it by. `blend` is the share of its scores, scaled from the worst to the best
+    of the pairs, in the order; the rest is the fused score's. It is not asked where the best fused score leads the next
+    by `margin` or more.
+    """
+
+    kind: Literal["late", "cross-encoder"]
+    pairs: Count
+    blend: Share = 0.3
+    margin: Share = 1.0
+    package: str = ""
+    path: str = ""
+    digest: str = ""
+    runtime: Literal["torch", "vllm"] = "torch"
 
 
 class Packing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -241,7 +241,7 @@ async def test_a_reranker_orders_its_pairs_and_what_is_below_them_stays(
         return Finder(held, index.embedder, index.store, index.catalog, Contrarian() if held.reranker else None)
 
     monkeypatch.setattr(LiveIndex, "finder", finder)
-    recipe = msgspec.structs.replace(RECIPE, reranker=Rerank("any", "any", 2))
+    recipe = msgspec.structs.replace(RECIPE, reranker=Rerank("cross-encoder", 2, blend=1.0))
     evaluation = await evaluate_retrieval(load_beir(collection, "test"), recipe, silent, only=["fused+rerank"])
     (reranked,) = evaluation.configurations
     assert reranked.configuration == "fused+rerank", "fused was ranked for what is below the pairs, and not asked for"

@@ -292,7 +292,7 @@ class Scripted:
 @pytest.fixture
 async def ranked(world: World) -> World:
     """Three documents in a fused order that a reranker turns round."""
-    world.recipe = msgspec.structs.replace(RECIPE, reranker=Rerank("", "", pairs=3))
+    world.recipe = msgspec.structs.replace(RECIPE, reranker=Rerank("cross-encoder", pairs=3, blend=1.0))
     for name, text in (("first", "refund period"), ("second", "refund period x y"), ("third", "refund a b c d")):
         await world.add(name, text)
     return world

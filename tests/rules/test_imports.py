@@ -60,7 +60,7 @@ THROUGH: Mapping[str, set[str]] = {
     "reportlab": {"deploy/sample/make_binaries.py"},
     "resiliparse": {"retrieval/ingest/formats/encoding.py"},
     "selectolax": {"retrieval/ingest/formats/html.py"},
-    "sentence_transformers": {"retrieval/encoder_torch.py"},
+    "sentence_transformers": {"retrieval/encoder_torch.py", "retrieval/rerank_local.py"},
     "sqlalchemy": {
         "retrieval/authority.py",
         "retrieval/catalog.py",
@@ -82,8 +82,13 @@ THROUGH: Mapping[str, set[str]] = {
         "gateway/streaming.py",
     },
     "tokenizers": {"retrieval/encoder_openvino.py", "retrieval/modelfolder.py", "serving/tokens.py"},
-    "torch": {"retrieval/conversion.py", "retrieval/encoder_torch.py", "serving/weights.py"},
-    "transformers": {"retrieval/encoder_torch.py", "serving/weights.py"},
+    "torch": {
+        "retrieval/conversion.py",
+        "retrieval/encoder_torch.py",
+        "retrieval/rerank_local.py",
+        "serving/weights.py",
+    },
+    "transformers": {"retrieval/encoder_torch.py", "retrieval/rerank_local.py", "serving/weights.py"},
     "typer": {"deploy/__main__.py", "deploy/commands/"},
     "uvicorn": {"gateway/__main__.py"},
 }

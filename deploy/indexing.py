@@ -265,12 +265,19 @@ def _not_below(comparison: Comparison) -> Check:
 
 
 def _set(fields: dict[str, Any], change: str) -> None:
-    """Put a YAML value at a dotted path that is there."""
+    """Put a YAML value at a dotted path; a part that is none yet begins there. Whether it fits is told by the recipe."""
     path, found, value = change.partition("=")
     *parents, last = path.split(".")
-    inside: Mapping[str, Any] | Any = fields
+    inside = fields
     for parent in parents:
-        inside = inside.get(parent) if isinstance(inside, dict) else None
-    if not found or not isinstance(inside, dict) or last not in inside:
+        if inside.get(parent) is None:
+            inside[parent] = {}
+        inside = inside[parent]
+        if not isinstance(inside, dict):
+            break
+    if not found or not all((*parents, last)) or not isinstance(inside, dict):
         raise RecipeError(f"{change!r} changes nothing: write it like chunker.budget=240, with a field that is there")
-    inside[last] = yaml.safe_load(value)
+    try:
+        inside[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{change!r} has a value that is not valid YAML") from error

@@ -115,10 +115,17 @@ def test_two_versions_are_compared_question_by_question(built: Cli, tmp_path: Pa
     assert "0 of 1 questions find something else; recall 1.000 -> 1.000" in said.out
 
 
+def test_a_part_that_the_recipe_lacks_is_set_field_by_field(built: Cli) -> None:
+    name = derived(built, "packing.grow=40", "packing.per_document=2", "freshness.policy=30", "chunker.budgets.csv=96")
+    recipe = shown(built, "index", "show", name)["recipe"]
+    assert recipe["packing"] == {"grow": 40, "per_document": 2}
+    assert (recipe["freshness"]["policy"], recipe["chunker"]["budgets"]) == (30, {"csv": 96})
+
+
 def test_what_is_no_recipe_or_version_is_told(built: Cli, tmp_path: Path) -> None:
     assert "not known" in refused(built("index", "show", "idx-none-00000000"))
     assert "not known" in refused(built("index", "build", "idx-none-00000000"))
-    for change in ("chunker.colour=red", "budget", "chunker.budget=many"):
+    for change in ("chunker.colour=red", "budget", "chunker.budget=many", "label.of=x", "=9", "bm25.k={", "packing.x=1"):
         refused(built("index", "build", "--from", RECIPE.name, "--set", change))
     assert built("index", "build", "--set", "candidates=9").code == 2
     assert built("index", "build", RECIPE.name, "--from", RECIPE.name).code == 2

@@ -11,9 +11,10 @@ from deploy.beir import Beir, BeirError, BeirQuestion
 from deploy.evaluate_corpus import PATIENCE, READER, Corpus, opened_corpus
 from deploy.evaluated import BASELINE, RERANKED, Evaluated, Evaluation, Ranked
 from deploy.ranking import DEPTH, measure
+from retrieval.findings import Found
 from retrieval.index import Fusion, IndexRecipe
 from retrieval.live import Progress
-from retrieval.search import Finder, Found
+from retrieval.search import Finder
 from retrieval.store import Narrowing
 
 CONFIGURATIONS = ("bm25", "dense", "rrf", BASELINE, RERANKED)

@@ -9,9 +9,9 @@ import msgspec
 
 from deploy.evaluate_corpus import PATIENCE, READER, Corpus, opened_corpus
 from deploy.squad import Squad, places
+from retrieval.findings import Found
 from retrieval.index import IndexRecipe
 from retrieval.live import Progress
-from retrieval.search import Found
 from retrieval.store import Narrowing
 
 _DEPTH, _ENOUGH = 50, 0.5

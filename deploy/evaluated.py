@@ -9,8 +9,8 @@ import msgspec
 
 from deploy.beir import Beir, BeirQuestion
 from deploy.ranking import Difference, Measures, difference, label, mean
+from retrieval.findings import Found
 from retrieval.index import IndexRecipe
-from retrieval.search import Found
 
 BASELINE, RERANKED = "fused", "fused+rerank"
 

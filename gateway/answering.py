@@ -15,7 +15,7 @@ from gateway.exchange import Asked, Exchange
 from gateway.policy import confidence_in, enough_evidence
 from gateway.release import IndexVersion, ModelVersion, ResolvedPins
 from retrieval.acl import AccessFilter, Principal, access_filter
-from retrieval.search import Findings
+from retrieval.findings import Findings
 from serving.errors import EngineRefused
 from serving.generator import GenerationRequest
 from serving.output import response_format
@@ -100,7 +100,7 @@ class Answering:
 async def _find(sought: Rewritten, asked: Asked, index: IndexVersion, access: AccessFilter) -> Findings:
     """Find for the question as it stands alone, so that what is enough is decided for that as well."""
     limit = index.recipe.passages
-    return await index.finder.find(sought.question, access, asked.narrowing, limit=limit)
+    return await index.finder.find(sought.question, access, asked.narrowing, limit=limit, earlier=sought.earlier)
 
 
 def _prompt(asked: Asked, findings: Findings, model: ModelVersion) -> Prompt:

@@ -9,7 +9,7 @@ from gateway.events import Confidence, Reason, Sources, Usage, Verdict
 from gateway.exchange import Exchange
 from gateway.policy import judge, warnings
 from gateway.release import ModelVersion
-from retrieval.search import Findings, Found
+from retrieval.findings import Findings, Found
 from serving.cost import cost_of
 from serving.generator import Finish, Piece
 from serving.grounding import ground

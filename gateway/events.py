@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-from retrieval.search import Found
+from retrieval.findings import Found
 from serving.grounding import Citation
 
 Status = Literal["answered", "abstained", "review"]

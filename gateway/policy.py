@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from gateway.events import Confidence, Notice, Reason, Status
 from retrieval.calibration import Calibration
+from retrieval.findings import Findings, Found
 from retrieval.index import IndexRecipe
-from retrieval.search import Findings, Found
 from serving.grounding import Citation, Grounding
 
 

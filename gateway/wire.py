@@ -9,7 +9,7 @@ from gateway.errors import GatewayError
 from gateway.events import AnswerEvent, Confidence, Delta, Sources, Usage, Verdict
 from gateway.exchange import Exchange
 from gateway.streaming import encode, sse
-from retrieval.search import Found
+from retrieval.findings import Found
 from serving.grounding import Citation
 
 

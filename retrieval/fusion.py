@@ -1,7 +1,7 @@
 """Two scored legs into one order: pure, with ties broken by chunk id."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from retrieval.index import Fusion
 
@@ -32,9 +32,27 @@ def fuse(legs: Legs, rule: Fusion) -> list[Candidate]:
     scores = _convex(legs, rule) if rule.kind == "convex" else _reciprocal_rank(legs, rule)
     bm25 = dict(legs.sparse)
     held = ((chunk, score, legs.cosine[chunk]) for chunk, score in scores.items() if chunk in legs.cosine)
-    fused = [Candidate(chunk, score, cosine, bm25.get(chunk, 0.0)) for chunk, score, cosine in held]
-    fused.sort(key=lambda candidate: (-candidate.score, candidate.chunk))
-    return fused
+    return _ordered(Candidate(chunk, score, cosine, bm25.get(chunk, 0.0)) for chunk, score, cosine in held)
+
+
+def carry(order: Sequence[Candidate], earlier: Sequence[Sequence[Candidate]]) -> list[Candidate]:
+    """What earlier questions of a conversation found, newest last, among the candidates of the last one.
+
+    It counts half as much with every turn, so that it comes in where the last question itself finds little. Cosine and
+    BM25 stay those of the last question: 0.0 for what only earlier ones found.
+    """
+    if not any(earlier):
+        return list(order)
+    held = {one.chunk: one for one in order}
+    for age, turn in enumerate(reversed(earlier), start=1):
+        for one in turn:
+            known = held.get(one.chunk) or Candidate(one.chunk, 0.0, 0.0, 0.0)
+            held[one.chunk] = replace(known, score=max(known.score, one.score / 2**age))
+    return _ordered(held.values())
+
+
+def _ordered(candidates: Iterable[Candidate]) -> list[Candidate]:
+    return sorted(candidates, key=lambda candidate: (-candidate.score, candidate.chunk))
 
 
 def _convex(legs: Legs, rule: Fusion) -> dict[ChunkId, float]:

@@ -19,13 +19,16 @@ Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 class Chunker(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`budget` counts a chunk's own tokens for the embedder; `context` is what is embedded in front of its text.
 
-    `budgets` are other budgets for some formats, by the file name's ending without the dot ("csv").
+    `budgets` are other budgets for some formats, by the file name's ending without the dot ("csv"). A chunk that counts
+    more than `part` tokens is embedded in parts of up to so many, and the mean of their vectors stands for it: so the
+    embedder reads all of a chunk that is longer than it can read at once. With 0 what it cannot read is not embedded.
     """
 
     name: str
     budget: int
     context: Literal["none", "heading"]
     budgets: dict[str, Count] = {}
+    part: Count = 0
 
 
 class Embedding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -67,7 +70,7 @@ class Fusion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Rerank(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What gives a second opinion on the first `pairs` candidates, and how much of it counts.
 
-    "late" compares the tokens of a question with a passage's, by the recipe's own embedder; a "cross-encoder" reads both
+    "late" compares a question's tokens with a passage's by the recipe's own embedder; a "cross-encoder" reads both
     together: `package` ships it in its folder `path`, without a package `path` is a folder of this machine, or with the
     runtime "vllm" the name a server knows it by. `blend` is the share of its scores, scaled from the worst to the best
     of the pairs, in the order; the rest is the fused score's. It is not asked where the best fused score leads the next
@@ -99,7 +102,8 @@ class IndexRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All that decides what is found. `candidates` is per leg, `passages` how many go on to the model.
 
     When no passage's confidence reaches `abstain_below` the question is not answered; confidence is the passage's
-    cosine, blended by `abstain_coverage` (0 to 1) with the share of the question's words that the passage holds.
+    cosine, blended by `abstain_coverage` with the share of the question's words that the passage holds, and then by
+    `abstain_weakest` with how near the least similar of the question's tokens have something in the passage.
     Passages that repeat each other are shown once: `collapse` is the share of three-word sequences from which on they
     do, 0 shows all. `freshness` gives per category the days after which evidence is old, "*" for all others.
     """
@@ -114,10 +118,11 @@ class IndexRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     candidates: int
     passages: int
     abstain_below: float
-    abstain_coverage: float = 0.0
+    abstain_coverage: Share = 0.0
     collapse: Share = 0.9
     freshness: dict[str, Days] = {}
     packing: Packing | None = None
+    abstain_weakest: Share = 0.0
 
     @property
     def name(self) -> str:

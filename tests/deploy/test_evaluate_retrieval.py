@@ -232,6 +232,12 @@ class Contrarian:
         """Scores that turn the order round."""
         return [float(place) for place in range(len(texts))]
 
+    def forget(self) -> None:
+        """Nothing is held."""
+
+    def close(self) -> None:
+        """Nothing is held."""
+
 
 async def test_a_reranker_orders_its_pairs_and_what_is_below_them_stays(
     collection: Path, monkeypatch: pytest.MonkeyPatch

@@ -10,7 +10,7 @@ from gateway.policy import confidence_in, enough_evidence, judge
 from gateway.wire import location
 from retrieval.catalog import Passage
 from retrieval.errors import AccessMissing, CatalogError, IndexNotSealed, RetrievalError, StoreLocked
-from retrieval.search import Findings, Found
+from retrieval.findings import Findings, Found
 from retrieval.store import ChunkRef
 from serving.errors import (
     EngineAborted,

@@ -200,14 +200,14 @@ AUTHORITY = [
     ),
     Mutant(
         "finding: what was replaced meanwhile",
-        "retrieval.search",
+        "retrieval.gathering",
         "if sequence != before:",
         "if False:",
         "tests/proofs/test_together.py::test_every_reader_finds_each_document_as_it_was_at_one_moment",
     ),
     _guard(
         "finding: a version that is behind and finds nothing",
-        "retrieval.search",
+        "retrieval.gathering",
         "range(0, max(1, len(order)), wanted)",
         "range(0, len(order), wanted)",
         "test_a_version_that_is_behind_does_not_say_that_there_is_nothing",

@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from retrieval.findings import Findings
 from retrieval.live import LiveIndex
-from retrieval.search import Findings
 from tests.proofs import draw
 from tests.proofs.oracle import Key, Lists, Oracle, Paper, Who
 from tests.proofs.world import NEW, Pins, World, ask, open_world, recipe

@@ -14,6 +14,7 @@ from retrieval.documents import Documents, Outcome
 from retrieval.embed import HASH
 from retrieval.erasure import Eraser
 from retrieval.errors import IndexBehind
+from retrieval.findings import Findings
 from retrieval.index import Bm25, Chunker, Embedding, Fusion, IndexRecipe
 from retrieval.ingest.blocks import PARSER, Parsed
 from retrieval.ingest.chunk import CHUNKER
@@ -22,7 +23,6 @@ from retrieval.live import LiveIndex, silent
 from retrieval.newdocument import NewDocument
 from retrieval.opening import Place, open_live
 from retrieval.receipt import SignedReceipt, Signer
-from retrieval.search import Findings
 from retrieval.store import Narrowing
 from tests.proofs.oracle import Key, Lists, Oracle, Paper, Who
 

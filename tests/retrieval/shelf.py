@@ -11,13 +11,13 @@ from retrieval.acl import Access, Principal, access_filter
 from retrieval.catalog import Catalog
 from retrieval.documents import Documents
 from retrieval.embed import HASH
+from retrieval.findings import Found
 from retrieval.index import Bm25, Chunker, Embedding, Fusion, IndexRecipe
 from retrieval.ingest.blocks import Parsed
 from retrieval.ingest.parse import parse
 from retrieval.live import LiveIndex
 from retrieval.newdocument import NewDocument
 from retrieval.opening import Place, open_live
-from retrieval.search import Found
 from retrieval.store import Narrowing
 
 STAFF = Access("acme", frozenset({"group:staff"}))

@@ -10,7 +10,8 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from retrieval.acl import access_filter
-from retrieval.search import Finder, Findings
+from retrieval.findings import Findings
+from retrieval.search import Finder
 from retrieval.store import Narrowing
 from tests.proofs import draw
 from tests.proofs.oracle import Key, Oracle, Paper, Who

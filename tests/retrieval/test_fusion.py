@@ -2,7 +2,7 @@
 
 import pytest
 
-from retrieval.fusion import Legs, fuse
+from retrieval.fusion import Candidate, Legs, carry, fuse
 from retrieval.index import Fusion
 
 A, B, C = 1, 2, 3
@@ -42,3 +42,14 @@ def test_a_chunk_that_vanished_between_the_legs_is_left_out(rule: Fusion) -> Non
     legs = Legs([(A, 0.9), (B, 0.5)], [(C, 8.0), (B, 4.0)], {A: 0.9, B: 0.5})
     assert {one.chunk for one in fuse(legs, rule)} == {A, B}
     assert fuse(Legs([], [(C, 8.0)], {}), rule) == []
+
+
+def test_what_earlier_turns_found_counts_half_with_every_turn() -> None:
+    order = [Candidate(A, 0.9, 0.7, 3.0), Candidate(B, 0.1, 0.2, 0.0)]
+    older, newer = [Candidate(C, 1.0, 0.8, 5.0)], [Candidate(B, 0.8, 0.6, 4.0)]
+    assert carry(order, [older, newer]) == [
+        Candidate(A, 0.9, 0.7, 3.0),
+        Candidate(B, 0.4, 0.2, 0.0),
+        Candidate(C, 0.25, 0.0, 0.0),
+    ], "cosine and BM25 stay those of the last question"
+    assert carry(order, []) == order

@@ -12,12 +12,13 @@ import pytest
 from retrieval.acl import Access, AccessFilter, Principal, access_filter
 from retrieval.catalog import Catalog, Content, Document, Entry
 from retrieval.embed import HASH, HashEmbedder
-from retrieval.errors import CatalogError, IndexBehind, RerankerUnavailable, StoreError
+from retrieval.errors import CatalogError, IndexBehind, RecipeError, RerankerUnavailable, StoreError
+from retrieval.findings import Findings
 from retrieval.fusion import ChunkId, Legs
-from retrieval.index import Bm25, Chunker, Embedding, Fusion, IndexRecipe, Rerank
+from retrieval.index import Bm25, Chunker, Embedding, Fusion, IndexRecipe, Packing, Rerank
 from retrieval.memory_store import MemoryStore
 from retrieval.rerank import Reranker
-from retrieval.search import Finder, Findings
+from retrieval.search import Finder
 from retrieval.sparse import Bm25Encoder
 from retrieval.store import ChunkPoint, ChunkRef, ChunkStore, Fetched, HybridQuery, Narrowing
 
@@ -62,12 +63,15 @@ class World:
         category: str | None = None,
         updated: date | None = None,
         expires: date | None = None,
+        chunks: Sequence[str] = (),
     ) -> Document:
         document = Document(name, f"sha256:{text}", name, name, category, updated, supersedes, access, expires=expires)
-        ref = ChunkRef(name, document.version, 0, len(text), (), None)
-        (dense,) = HashEmbedder(64).embed([text])
-        sparse = Bm25Encoder(self.recipe.bm25).document(text)
-        await self.store.upsert([ChunkPoint(ref, access, category, updated, dense, sparse)])
+        for chunk in chunks or [text]:
+            start = text.index(chunk)
+            ref = ChunkRef(name, document.version, start, start + len(chunk), (), None)
+            (dense,) = HashEmbedder(64).embed([chunk])
+            sparse = Bm25Encoder(self.recipe.bm25).document(chunk)
+            await self.store.upsert([ChunkPoint(ref, access, category, updated, dense, sparse)])
         await self.put(document, text)
         return document
 
@@ -90,10 +94,13 @@ class World:
         store: ChunkStore | None = None,
         within: float = 0.5,
         today: date = TODAY,
+        earlier: Sequence[str] = (),
     ) -> Findings:
         embedder = HashEmbedder(64)
         finder = Finder(self.recipe, embedder, store or self.store, self.catalog, reranker, today=lambda: today)
-        return await finder.find(question, access or reader("staff"), narrowing, limit=limit, rerank_within=within)
+        return await finder.find(
+            question, access or reader("staff"), narrowing, limit=limit, rerank_within=within, earlier=earlier
+        )
 
 
 @pytest.fixture
@@ -253,6 +260,74 @@ async def test_confidence_may_count_the_words_of_the_question_that_a_passage_hol
     assert findings.confidence == pytest.approx(0.5 * findings.passages[0].cosine + 0.5 * 0.5), "the title counts"
 
 
+async def test_confidence_may_count_the_least_similar_words_of_the_question(world: World) -> None:
+    world.recipe = msgspec.structs.replace(RECIPE, abstain_weakest=0.5)
+    await world.add("whole", "the refund period of a bulky order")
+    await world.add("part", "refund refund refund period")
+    both = await world.find("refund period bulky order", limit=2)
+    whole, part = await world.find("refund period", limit=1), await world.find("refund lunch", limit=1)
+    assert both.confidence > 0.5 * both.passages[0].cosine + 0.3, "all words of the question are there"
+    assert whole.confidence > part.confidence
+    assert (await world.find("refund", access=reader("nobody"))).confidence == 0.0
+
+
+class Silent(HashEmbedder):
+    """Gives no token vectors."""
+
+    @property
+    def compares(self) -> bool:
+        return False
+
+
+async def test_confidence_by_token_vectors_needs_an_embedder_that_gives_them(world: World) -> None:
+    recipe = msgspec.structs.replace(RECIPE, abstain_weakest=0.5)
+    with pytest.raises(RecipeError, match="abstain_weakest, and its embedder gives no token vectors"):
+        Finder(recipe, Silent(64), world.store, world.catalog)
+
+
+async def test_what_earlier_questions_found_stays_a_candidate(world: World) -> None:
+    for name, text in (("asked", "parking fee"), ("unlike", "lunch is at noon"), ("before", "refund period days")):
+        await world.add(name, text)
+    await world.add("hidden", "refund period", HR)
+    question, earlier = "parking", ["lunch", "refund period"]
+    assert names(await world.find(question, limit=1)) == ["asked"], "the control"
+    findings = await world.find(question, limit=2, earlier=earlier)
+    assert names(findings) == ["asked", "before"], "the newest of the earlier questions counts most"
+    assert findings.confidence == (await world.find(question, limit=1)).confidence
+    assert findings.violations == 0
+
+
+async def test_a_question_that_finds_its_passage_keeps_it_first_whatever_was_asked_before(world: World) -> None:
+    await world.add("asked", "parking fee per day")
+    await world.add("before", "refund period")
+    assert names(await world.find("parking fee", earlier=["refund period"] * 3)) == ["asked", "before"]
+
+
+TEXT = "The refund period is 45 days. Bulky orders have 60 days. Lunch is at noon. Parking is free."
+SENTENCES = [f"{sentence}." for sentence in TEXT.removesuffix(".").split(". ")]
+
+
+async def test_neighbours_that_were_found_become_one_passage(world: World) -> None:
+    world.recipe = msgspec.structs.replace(RECIPE, packing=Packing())
+    await world.add("doc", TEXT, chunks=SENTENCES)
+    await world.add("other", "refund of a deposit")
+    findings = await world.find("refund period of bulky orders", limit=2)
+    assert names(findings) == ["doc", "other"], "one passage of it, so that there is room for another document"
+    best = findings.passages[0].passage
+    assert best.text.startswith(" ".join(SENTENCES[:2]))
+    assert (best.ref.start, best.text) == (0, TEXT[: best.ref.end])
+
+
+async def test_a_passage_grows_by_what_stands_around_it_and_confidence_stays_that_of_the_chunk(world: World) -> None:
+    await world.add("doc", TEXT, chunks=SENTENCES[:1])
+    plain = await world.find(limit=1)
+    world.recipe = msgspec.structs.replace(RECIPE, packing=Packing(grow=8))
+    grown = await world.find(limit=1)
+    assert [one.passage.text for one in plain.passages] == SENTENCES[:1]
+    assert [one.passage.text for one in grown.passages] == [" ".join(SENTENCES[:2])]
+    assert grown.confidence == plain.confidence
+
+
 async def test_a_catalog_that_does_not_answer_passes_through(tmp_path: Path) -> None:
     path = tmp_path / "catalog.db"
     async with Catalog.open(path) as catalog:
@@ -288,6 +363,12 @@ class Scripted:
         await asyncio.sleep(self.seconds)
         return [self.scores[text] for text in texts]
 
+    def forget(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
 
 @pytest.fixture
 async def ranked(world: World) -> World:
@@ -310,6 +391,49 @@ async def test_a_reranker_reorders_the_first_pairs(ranked: World) -> None:
     assert (findings.degraded, reranker.asked) == (False, list(SCORES))
 
 
+async def test_a_rerankers_opinion_counts_as_much_as_the_recipe_says(ranked: World) -> None:
+    fused = {
+        name: one.score
+        for name, one in zip(("first", "second", "third"), (await ranked.find(limit=3)).passages, strict=True)
+    }
+    low, high = min(fused.values()), max(fused.values())
+    for blend in (0.0, 0.3, 0.6, 1.0):
+        ranked.recipe = msgspec.structs.replace(RECIPE, reranker=Rerank("cross-encoder", pairs=3, blend=blend))
+        due = {
+            name: (1 - blend) * (fused[name] - low) / (high - low) + blend * (score + 2.0) / 5.0
+            for name, score in zip(fused, SCORES.values(), strict=True)
+        }
+        findings = await ranked.find(limit=3, reranker=Scripted(SCORES))
+        assert names(findings) == sorted(due, key=lambda name: -due[name]), blend
+        assert {one.passage.ref.document: one.score for one in findings.passages} == fused
+
+
+async def test_a_reranker_is_not_asked_where_the_first_leads_clearly(ranked: World) -> None:
+    first, second = (await ranked.find()).passages
+    lead = first.score - second.score
+    for margin, asked in ((lead * 0.9, []), (lead * 1.1, list(SCORES))):
+        ranked.recipe = msgspec.structs.replace(RECIPE, reranker=Rerank("cross-encoder", pairs=3, margin=margin))
+        reranker = Scripted(SCORES)
+        findings = await ranked.find(reranker=reranker)
+        assert (reranker.asked, findings.degraded) == (asked, False)
+
+
+async def test_what_is_below_a_rerankers_pairs_stays_below(ranked: World) -> None:
+    ranked.recipe = msgspec.structs.replace(RECIPE, reranker=Rerank("cross-encoder", pairs=2, blend=1.0))
+    reranker = Scripted(SCORES)
+    assert names(await ranked.find(limit=3, reranker=reranker)) == ["second", "first", "third"]
+    assert reranker.asked == list(SCORES)[:2]
+
+
+async def test_a_reranker_reads_passages_below_their_title_and_headings(ranked: World) -> None:
+    ranked.recipe = msgspec.structs.replace(ranked.recipe, chunker=Chunker("tree-1", 100, "heading"))
+    reranker = Scripted(
+        {f"{name}\n{text}": 0.0 for name, text in zip(("first", "second", "third"), SCORES, strict=True)}
+    )
+    await ranked.find(reranker=reranker)
+    assert reranker.asked == list(reranker.scores)
+
+
 async def test_a_reranker_sees_permitted_passages_only(ranked: World) -> None:
     await ranked.add("hidden", "refund period secret", HR)
     reranker = Scripted(SCORES)
@@ -324,11 +448,11 @@ async def test_a_reranker_that_misses_its_deadline_leaves_the_fused_order(ranked
 
 
 async def test_a_reranker_that_is_gone_leaves_the_fused_order(ranked: World) -> None:
-    class Gone:
+    class Gone(Scripted):
         async def rerank(self, question: str, texts: Sequence[str]) -> list[float]:
             raise RerankerUnavailable("gone")
 
-    findings = await ranked.find(reranker=Gone())
+    findings = await ranked.find(reranker=Gone({}))
     assert (names(findings), findings.degraded) == (["first", "second"], True)
 
 

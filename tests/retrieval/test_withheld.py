@@ -8,8 +8,8 @@ import pytest
 
 from retrieval.acl import Access, Principal, access_filter
 from retrieval.embed import HASH
+from retrieval.findings import Findings
 from retrieval.index import Embedding, Fusion
-from retrieval.search import Findings
 from retrieval.sparse import Bm25Encoder
 from retrieval.store import HybridQuery, Narrowing
 from retrieval.withheld import Withheld

@@ -1,6 +1,6 @@
 """Index versions for operators: build, list, show, verify, compare, drop."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -265,7 +265,7 @@ def _not_below(comparison: Comparison) -> Check:
 
 
 def _set(fields: dict[str, Any], change: str) -> None:
-    """Put a YAML value at a dotted path; a part that is none yet begins there. Whether it fits is told by the recipe."""
+    """Put a YAML value at a dotted path; a part that is none yet begins there. Whether it fits the recipe tells."""
     path, found, value = change.partition("=")
     *parents, last = path.split(".")
     inside = fields

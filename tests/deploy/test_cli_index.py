@@ -125,7 +125,8 @@ def test_a_part_that_the_recipe_lacks_is_set_field_by_field(built: Cli) -> None:
 def test_what_is_no_recipe_or_version_is_told(built: Cli, tmp_path: Path) -> None:
     assert "not known" in refused(built("index", "show", "idx-none-00000000"))
     assert "not known" in refused(built("index", "build", "idx-none-00000000"))
-    for change in ("chunker.colour=red", "budget", "chunker.budget=many", "label.of=x", "=9", "bm25.k={", "packing.x=1"):
+    wrong_changes = "chunker.colour=red", "budget", "chunker.budget=many", "label.of=x", "=9", "bm25.k={", "packing.x=1"
+    for change in wrong_changes:
         refused(built("index", "build", "--from", RECIPE.name, "--set", change))
     assert built("index", "build", "--set", "candidates=9").code == 2
     assert built("index", "build", RECIPE.name, "--from", RECIPE.name).code == 2

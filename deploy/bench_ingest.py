@@ -21,6 +21,7 @@ from retrieval.index import IndexRecipe
 from retrieval.ingest.sandbox import ParserPool
 from retrieval.ingest.sources import FolderSource
 from retrieval.ingest.sync import synchronise
+from retrieval.likeness import Likeness
 from retrieval.live import LiveIndex
 from retrieval.newdocument import NewDocument
 from retrieval.opening import Place, open_live
@@ -134,6 +135,13 @@ class _Recording:
 
     async def embed_query(self, text: str) -> list[float]:
         return await self.inner.embed_query(text)
+
+    @property
+    def compares(self) -> bool:
+        return self.inner.compares
+
+    async def compare(self, question: str, passages: Sequence[str]) -> list[Likeness]:
+        return await self.inner.compare(question, passages)
 
     def forget(self) -> None:
         self.inner.forget()

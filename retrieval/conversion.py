@@ -1,7 +1,8 @@
 """A sentence-transformers model as OpenVINO takes it: converted with all its modules, checked, kept by its digest.
 
 What is converted is the whole chain, pooling and dense layers too, so that nothing of it has to be built again here. A
-conversion is kept only if it gives the vectors of the original, for texts of all lengths, one by one and together.
+conversion is kept only if it gives the vectors of the original, of texts and of their tokens, for texts of all lengths,
+one by one and together.
 """
 
 import hashlib
@@ -13,15 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from retrieval.encoder_openvino import ConvertedModel, OpenVinoEncoder, Reading, openvino
-from retrieval.encoder_torch import load_model
+from retrieval.encoder_openvino import SENTENCE, TOKENS, ConvertedModel, OpenVinoEncoder, Reading, openvino
+from retrieval.encoder_torch import load_model, token_vectors
 from retrieval.errors import RecipeError
+from retrieval.likeness import TokenVectors
 from retrieval.modelfolder import load_tokenizer
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-_FORM = "1"  # of what is kept; another one is another folder
+_FORM = "2"  # of what is kept; another one is another folder
 _LEAST_COSINE = 0.9999
 _PROBES = (
     "",
@@ -102,7 +104,7 @@ def _convert(directory: Path) -> ConvertedModel:
 
 
 def _graph(original: "SentenceTransformer", name: str) -> Any:
-    """The whole chain of modules, from token ids to the sentence's vector, for any number of texts of any length."""
+    """The whole chain of modules, from token ids to vectors of texts and tokens, for any number of any length."""
     import torch
 
     class Chain(torch.nn.Module):
@@ -110,10 +112,9 @@ def _graph(original: "SentenceTransformer", name: str) -> Any:
             super().__init__()
             self.modules_in_order = original
 
-        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-            features = {"input_ids": input_ids, "attention_mask": attention_mask}
-            vectors: torch.Tensor = self.modules_in_order(features)["sentence_embedding"]
-            return vectors
+        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> dict[str, torch.Tensor]:
+            features = self.modules_in_order({"input_ids": input_ids, "attention_mask": attention_mask})
+            return {output: features[output] for output in (SENTENCE, TOKENS)}
 
     ov = openvino()
     example = {name: torch.ones(2, 7, dtype=torch.long) for name in ("input_ids", "attention_mask")}
@@ -128,11 +129,27 @@ def _graph(original: "SentenceTransformer", name: str) -> Any:
 
 def _require_alike(original: "SentenceTransformer", model: ConvertedModel, name: str) -> None:
     encoder = OpenVinoEncoder(model, "f32")
-    due = original.encode(list(_PROBES), prompt="", normalize_embeddings=True, show_progress_bar=False)
-    together, alone = encoder.passages(_PROBES), [encoder.questions([text])[0] for text in _PROBES]
-    worst = min(float(due[n] @ made[n]) for made in (together, alone) for n in range(len(_PROBES)))
+    worst = min(_of_texts(original, encoder), _of_tokens(original, encoder))
     if not worst >= _LEAST_COSINE:
         raise _unconvertible(name, original, f"cosine {worst:.5f} to the original, {_LEAST_COSINE} is due")
+
+
+def _of_texts(original: "SentenceTransformer", encoder: OpenVinoEncoder) -> float:
+    """The least cosine of a probe's vector to the original's."""
+    due = original.encode(list(_PROBES), prompt="", normalize_embeddings=True, show_progress_bar=False)
+    together, alone = encoder.passages(_PROBES), [encoder.questions([text])[0] for text in _PROBES]
+    return min(float(due[n] @ made[n]) for made in (together, alone) for n in range(len(_PROBES)))
+
+
+def _of_tokens(original: "SentenceTransformer", encoder: OpenVinoEncoder) -> float:
+    """The least cosine of a token's vector to the original's, -1 where they are not as many."""
+    due = token_vectors(original, _PROBES)
+    together, alone = encoder.tokens(_PROBES), [encoder.tokens([text])[0] for text in _PROBES]
+    return min(_least(due[n], made[n]) for made in (together, alone) for n in range(len(_PROBES)))
+
+
+def _least(due: TokenVectors, made: TokenVectors) -> float:
+    return float((due * made).sum(axis=1).min(initial=1.0)) if due.shape == made.shape else -1.0
 
 
 def _unconvertible(name: str, original: "SentenceTransformer", why: str) -> RecipeError:

@@ -1,5 +1,6 @@
 """Text to vectors: the embedder that a recipe names, shared by the index versions that name the same one."""
 
+import asyncio
 import hashlib
 import math
 import re
@@ -14,6 +15,7 @@ from retrieval.embed_local import LocalEmbedder
 from retrieval.errors import RecipeError
 from retrieval.index import Embedding
 from retrieval.layout import PoolingServer
+from retrieval.likeness import Likeness, likeness
 
 HASH = "hash"
 
@@ -41,6 +43,15 @@ class Embedder(Protocol):
 
     async def embed_query(self, text: str) -> list[float]:
         """Embed one question without blocking the event loop."""
+        ...
+
+    @property
+    def compares(self) -> bool:
+        """Whether there are vectors of tokens to compare by."""
+        ...
+
+    async def compare(self, question: str, passages: Sequence[str]) -> list[Likeness]:
+        """How near each passage's tokens are to the question's, off the event loop."""
         ...
 
     def forget(self) -> None:
@@ -139,11 +150,27 @@ class HashEmbedder:
         """Embed a question."""
         return self._vector(text)
 
+    @property
+    def compares(self) -> bool:
+        """By the vectors of single words."""
+        return True
+
+    async def compare(self, question: str, passages: Sequence[str]) -> list[Likeness]:
+        """Compare word by word; two words are alike where they are the same, or by chance."""
+        return await asyncio.to_thread(self._compare, question, passages)
+
     def forget(self) -> None:
         """Nothing is held."""
 
     def close(self) -> None:
         """Nothing is held."""
+
+    def _compare(self, question: str, passages: Sequence[str]) -> list[Likeness]:
+        asked = self._words(question)
+        return [likeness(asked, self._words(passage)) for passage in passages]
+
+    def _words(self, text: str) -> list[list[float]]:
+        return [self._vector(word) for word in _words(text)]
 
     def _vector(self, text: str) -> list[float]:
         vector = [0.0] * self._dimensions

@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from retrieval.batching import Batcher
+from retrieval.comparing import Comparer
 from retrieval.encoder import Encoder
 from retrieval.errors import EmbedderUnavailable, RecipeError
 from retrieval.flights import Flights
 from retrieval.index import Embedding
+from retrieval.likeness import Likeness
 from retrieval.modelfolder import load_tokenizer, model_name, pinned_directory
-from retrieval.vectorcache import VectorCache, text_key
+from retrieval.textcache import text_key
+from retrieval.vectorcache import VectorCache
 
 _QUESTIONS_HELD, _PASSAGES_HELD = 4_096, 16_384
 _BATCH, _BATCH_CHARACTERS = 32, 8_192
@@ -36,6 +39,7 @@ class LocalEmbedder:
         )
         self._questions, self._passages = VectorCache(_QUESTIONS_HELD), VectorCache(_PASSAGES_HELD)
         self._flights: Flights[list[float]] = Flights()
+        self._comparer = Comparer(self._encoder.tokens)
 
     @property
     def dimensions(self) -> int:
@@ -61,14 +65,28 @@ class LocalEmbedder:
         held = self._questions.get(text)
         return held or list(await self._flights.join(text_key(text), lambda: self._embed_question(text)))
 
+    @property
+    def compares(self) -> bool:
+        """Every model that runs here gives its tokens' vectors."""
+        return True
+
+    async def compare(self, question: str, passages: Sequence[str]) -> list[Likeness]:
+        """Each passage's likeness to the question by their tokens, those of the recipe's prefixes among them."""
+        recipe = self._recipe
+        return await self._comparer.compare(
+            recipe.query_prefix + question, [recipe.passage_prefix + passage for passage in passages]
+        )
+
     def forget(self) -> None:
-        """Hold no vector of what was embedded any more."""
+        """Hold no vector of what was embedded or compared any more."""
         self._questions.clear()
         self._passages.clear()
+        self._comparer.forget()
 
     def close(self) -> None:
-        """Let the thread go."""
+        """Let the threads go."""
         self._batcher.close()
+        self._comparer.close()
 
     async def _embed_question(self, text: str) -> list[float]:
         vector = await self._batcher.submit(text)

@@ -13,7 +13,9 @@ from retrieval.fingerprint import PROBES, alike, fingerprint
 from retrieval.flights import Flights
 from retrieval.index import Embedding
 from retrieval.layout import PoolingServer
-from retrieval.vectorcache import VectorCache, text_key
+from retrieval.likeness import Likeness
+from retrieval.textcache import text_key
+from retrieval.vectorcache import VectorCache
 from retrieval.vllm_pooling import PoolingClient, Served
 
 _QUESTION_SECONDS, _PASSAGES_SECONDS = 5.0, 120.0
@@ -82,6 +84,18 @@ class ServedEmbedder:
         """Embed a question, or wait for the answer to whoever asks the same just now."""
         held = self._questions.get(text)
         return held or list(await self._flights.join(text_key(text), lambda: self._embed_question(text)))
+
+    @property
+    def compares(self) -> bool:
+        """An OpenAI-compatible endpoint for embeddings gives a vector a text, and none of its tokens."""
+        return False
+
+    async def compare(self, question: str, passages: Sequence[str]) -> list[Likeness]:
+        """EmbedderUnavailable always."""
+        raise EmbedderUnavailable(
+            f"the embedding server gives no token vectors of {self._recipe.path!r} to compare passages by: set "
+            "embedder.runtime to torch or openvino"
+        )
 
     def forget(self) -> None:
         """Hold no vector, and no count, of what was embedded any more."""

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Protocol, TypeAlias
 
+from retrieval.likeness import TokenVectors
+
 Vectors: TypeAlias = list[list[float]]
 
 
@@ -20,4 +22,11 @@ class Encoder(Protocol):
 
     def passages(self, texts: Sequence[str]) -> Vectors:
         """Encode many long texts, on all cores."""
+        ...
+
+    def tokens(self, texts: Sequence[str]) -> list[TokenVectors]:
+        """The last state of each token, of length one: a row each in a matrix for each text, on all cores.
+
+        Special tokens have none.
+        """
         ...

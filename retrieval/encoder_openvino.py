@@ -2,22 +2,28 @@
 
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import msgspec
 from tokenizers import Encoding, Tokenizer
 
 from retrieval.encoder import Vectors
 from retrieval.errors import RecipeError
+from retrieval.likeness import TokenVectors, unit_rows
 
 if TYPE_CHECKING:
     import numpy as np
     import openvino as ov
 
+Array: TypeAlias = "np.ndarray[Any, Any]"
+Batch: TypeAlias = tuple[list[int], dict[str, Array]]  # places in the list of texts, and the inputs of those texts
+
+SENTENCE, TOKENS = "sentence_embedding", "token_embeddings"  # what a converted graph gives, by the library's names
 _BATCH = 8  # measured: more of them together get slower again, as they leave the cache
+_TOKENS_BATCH = 2  # so much comes out of it that it leaves the cache earlier
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -31,7 +37,7 @@ class Reading(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class ConvertedModel:
-    """The whole model as one graph: token ids and attention mask in, one vector a text out."""
+    """The whole model as one graph: token ids and attention mask in, a vector a text and one a token out."""
 
     graph: "ov.Model"
     tokenizer: Tokenizer
@@ -39,7 +45,10 @@ class ConvertedModel:
 
 
 class OpenVinoEncoder:
-    """Questions and passages have a compiled model each, so that no question waits behind a batch of passages."""
+    """Questions, passages and tokens have a compiled model each, so that no question waits behind a batch of passages.
+
+    Each gives only what is wanted of it, so that a sentence's vector costs no copy of its tokens.
+    """
 
     def __init__(self, model: ConvertedModel, precision: Literal["f32", "bf16"]) -> None:
         _require_able(precision)
@@ -48,7 +57,7 @@ class OpenVinoEncoder:
         self._tokenizer.enable_truncation(model.reading.max_tokens)
         self._graph = model.graph
         self._precision = precision
-        self._questions = _Streams(model.graph, precision)
+        self._questions = _Streams(model.graph, SENTENCE, precision)
 
     @property
     def max_tokens(self) -> int:
@@ -63,76 +72,108 @@ class OpenVinoEncoder:
         """Encode many long texts."""
         return self._encode(texts, self._passages)
 
+    def tokens(self, texts: Sequence[str]) -> list[TokenVectors]:
+        """A matrix (tokens, dimensions) for each text, without special tokens."""
+        read, streams = self._read(texts), self._states
+        made: dict[int, TokenVectors] = {}
+
+        def take(places: list[int], states: Array) -> None:
+            for place, rows in zip(places, states, strict=True):
+                made[place] = unit_rows(rows[self._own(read[place], len(rows))])
+
+        # the shortest is the question, which nobody is to wait for
+        size = max(1, min(_TOKENS_BATCH, len(read) // streams.number))
+        streams.run(self._batches(read, size), take)
+        return [made[place] for place in range(len(read))]
+
     @cached_property
     def _passages(self) -> "_Streams":
-        return _Streams(self._graph, self._precision)
+        return _Streams(self._graph, SENTENCE, self._precision)
+
+    @cached_property
+    def _states(self) -> "_Streams":
+        return _Streams(self._graph, TOKENS, self._precision)
 
     def _encode(self, texts: Sequence[str], streams: "_Streams") -> Vectors:
         import numpy as np
 
-        if not texts:
-            return []
-        read = self._tokenizer.encode_batch_fast([text.lower() if self._reading.lower else text for text in texts])
-        size = min(_BATCH, -(-len(read) // streams.number))
-        made = streams.run(self._batches(read, size), len(read))
-        made /= np.maximum(np.linalg.norm(made, axis=1, keepdims=True), 1e-12)
-        vectors: Vectors = made.tolist()
+        read = self._read(texts)
+        made = np.empty((len(read), streams.dimensions), dtype=np.float32)
+
+        def take(places: list[int], vectors: Array) -> None:
+            made[places] = vectors
+
+        size = max(1, min(_BATCH, -(-len(read) // streams.number)))
+        streams.run(self._batches(read, size), take)
+        vectors: Vectors = unit_rows(made).tolist()
         return vectors
 
-    def _batches(
-        self, read: Sequence[Encoding], size: int
-    ) -> Iterator[tuple[list[int], dict[str, "np.ndarray[Any, Any]"]]]:
+    def _read(self, texts: Sequence[str]) -> list[Encoding]:
+        return self._tokenizer.encode_batch_fast([text.lower() if self._reading.lower else text for text in texts])
+
+    def _batches(self, read: Sequence[Encoding], size: int) -> Iterator[Batch]:
         """Texts of about one length together, the longest first: the last batch to end is then a short one."""
         order = sorted(range(len(read)), key=lambda place: -len(read[place].ids))
         for start in range(0, len(order), size):
             places = order[start : start + size]
             yield places, self._padded([read[place].ids for place in places])
 
-    def _padded(self, rows: Sequence[Sequence[int]]) -> dict[str, "np.ndarray[Any, Any]"]:
+    def _padded(self, rows: Sequence[Sequence[int]]) -> dict[str, Array]:
         import numpy as np
 
         longest = max(1, *map(len, rows))
         ids = np.full((len(rows), longest), self._reading.pad_id, dtype=np.int64)
         mask = np.zeros((len(rows), longest), dtype=np.int64)
         for row, tokens in enumerate(rows):
-            place = slice(longest - len(tokens), longest) if self._reading.pad_left else slice(0, len(tokens))
+            place = self._place(len(tokens), longest)
             ids[row, place], mask[row, place] = tokens, 1
         return {"input_ids": ids, "attention_mask": mask}
+
+    def _place(self, length: int, longest: int) -> slice:
+        """Where a text's own tokens stand among those of a padded row."""
+        return slice(longest - length, longest) if self._reading.pad_left else slice(0, length)
+
+    def _own(self, read: Encoding, longest: int) -> Array:
+        """Which tokens of a padded row are words of the text: neither padding nor special."""
+        import numpy as np
+
+        own = np.zeros(longest, dtype=bool)
+        own[self._place(len(read.ids), longest)] = np.equal(read.special_tokens_mask, 0)
+        return own
 
 
 class _Streams:
     """A compiled model that has as many batches under way as suits the CPU; one caller at a time."""
 
-    def __init__(self, graph: "ov.Model", precision: str) -> None:
+    def __init__(self, graph: "ov.Model", output: str, precision: str) -> None:
         ov = openvino()
         wanted = {
             "PERFORMANCE_HINT": "THROUGHPUT",
             "INFERENCE_PRECISION_HINT": precision,
             "ENABLE_CPU_PINNING": False,  # a core that something else is busy on would be waited for
         }
-        compiled = ov.Core().compile_model(graph, "CPU", wanted)
-        self._dimensions = graph.output(0).get_partial_shape()[1].get_length()
+        compiled = ov.Core().compile_model(_giving(graph, output), "CPU", wanted)
+        self.dimensions = int(list(compiled.output(0).get_partial_shape())[-1].get_length())
         self.number = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
         self._queue = ov.AsyncInferQueue(compiled, self.number)
         self._lock = threading.Lock()
 
-    def run(
-        self, batches: Iterator[tuple[list[int], dict[str, "np.ndarray[Any, Any]"]]], number: int
-    ) -> "np.ndarray[Any, np.dtype[np.float32]]":
-        """(number, dimensions) float32; each batch tells the places of its rows."""
-        import numpy as np
-
-        made = np.empty((number, self._dimensions), dtype=np.float32)
-
-        def take(request: Any, places: list[int]) -> None:
-            made[places] = request.get_output_tensor(0).data
-
+    def run(self, batches: Iterator[Batch], take: Callable[[list[int], Array], None]) -> None:
+        """Give `take` the places of each batch and what came of it, as it ends; the array is written over later."""
         with self._lock:
-            self._queue.set_callback(take)
+            self._queue.set_callback(lambda request, places: take(places, request.get_output_tensor(0).data))
             for places, inputs in batches:
                 self._queue.start_async(inputs, places)
             self._queue.wait_all()
-        return made
+
+
+def _giving(graph: "ov.Model", output: str) -> "ov.Model":
+    """The graph without its other outputs: what only they need is not computed."""
+    one = graph.clone()
+    for result in one.get_results():
+        if output not in result.input_value(0).get_names():
+            one.remove_result(result)
+    return one
 
 
 def openvino() -> Any:

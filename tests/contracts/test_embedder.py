@@ -8,11 +8,14 @@ import msgspec
 import pytest
 
 from retrieval.embed import HASH, Embedder, open_embedder
+from retrieval.errors import EmbedderUnavailable
 from retrieval.index import Embedding
 from retrieval.layout import PoolingServer
+from retrieval.likeness import Likeness
 from tests.retrieval.pooling_double import Double, serving
 from tests.retrieval.test_embed import pinned
 from tests.retrieval.test_embed_served import RECIPE
+from tests.retrieval.test_likeness import apart
 
 TEXTS = ["How long is parental leave?", "Maternity leave lasts 26 weeks.", "The pump needs oil.", "Größe: 12,5 %"]
 
@@ -51,3 +54,32 @@ async def test_an_embedder_counts_tokens_without_special_ones_and_tells_how_many
     count = [await asyncio.to_thread(embedder.count_tokens, text) for text in ("", "leave", "leave leave")]
     assert count == [0, 1, 2]
     assert embedder.max_tokens > 200
+
+
+async def test_passages_are_compared_with_a_question_token_by_token(embedder: Embedder) -> None:
+    if not embedder.compares:
+        with pytest.raises(EmbedderUnavailable, match="gives no token vectors of 'house-embedder' to compare"):
+            await embedder.compare(TEXTS[0], TEXTS[1:])
+        return
+    passages = ["The pump needs oil.", TEXTS[0], "Parental leave: how long it is, is up to you.", "", "  \n"]
+    passages += ["\u202e東京の契約書 🦜 naïve \x00", "The pump needs oil. " * 5_000]
+    told = await embedder.compare(TEXTS[0], passages)
+    far, same, near, *_ = told
+    assert apart(same, Likeness(1.0, 1.0)) <= 2e-3
+    assert same.mean > near.mean > far.mean
+    assert near.weakest > far.weakest
+    assert told[3:5] == [Likeness(0.0, 0.0)] * 2
+    assert all(-1.001 <= one.weakest <= one.mean <= 1.001 for one in told)
+    assert await embedder.compare("", passages) == [Likeness(0.0, 0.0)] * len(passages)
+    assert await embedder.compare(TEXTS[0], []) == []
+
+
+async def test_likeness_depends_on_no_other_passage_and_on_nothing_that_is_held(embedder: Embedder) -> None:
+    if not embedder.compares:
+        return
+    together = await embedder.compare(TEXTS[0], [*TEXTS, TEXTS[1]])
+    await asyncio.to_thread(embedder.forget)
+    alone = await asyncio.gather(*(embedder.compare(TEXTS[0], [text]) for text in TEXTS))
+    assert together[4] == together[1]
+    for one, (other,) in zip(together[:4], alone, strict=True):
+        assert apart(one, other) <= 2e-3

@@ -17,9 +17,11 @@ from retrieval.embed import HASH, Embedders, HashEmbedder, open_embedder
 from retrieval.embed_local import LocalEmbedder
 from retrieval.errors import RecipeError
 from retrieval.index import Embedding
+from retrieval.likeness import Likeness, TokenVectors
 from retrieval.modelfolder import model_digest, model_directory
 from retrieval.opening import open_live
 from tests.retrieval.shelf import RECIPE, WIDER, shelf
+from tests.retrieval.test_likeness import apart
 
 Encode: TypeAlias = Callable[[Sequence[str]], list[list[float]]]
 VERSIONS = Path(__file__).resolve().parents[2] / "deploy" / "versions"
@@ -128,6 +130,8 @@ async def test_a_closed_embedder_says_so_instead_of_waiting() -> None:
     async with asyncio.timeout(5):
         with pytest.raises(RuntimeError, match="shutdown"):
             await embedder.embed_query("too late")
+        with pytest.raises(RuntimeError, match="shutdown"):
+            await embedder.compare("too late", ["to compare"])
 
 
 async def test_what_was_asked_before_or_is_asked_just_now_is_embedded_once(
@@ -187,6 +191,72 @@ async def test_rewriting_an_index_which_every_erasure_does_lets_go_of_remembered
         real.embed(["the words of a document"])
         assert len(counted) == 2
         made.index.model = None
+
+
+@pytest.fixture
+def tokenised(real: LocalEmbedder, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The batches of texts that the real model gives token vectors of; it holds none from before."""
+    batches: list[list[str]] = []
+    real.forget()
+    encode = real._comparer._encode
+
+    def recording(texts: Sequence[str]) -> Sequence[TokenVectors]:
+        batches.append(sorted(texts))
+        return encode(texts)
+
+    monkeypatch.setattr(real._comparer, "_encode", recording)
+    return batches
+
+
+async def test_rewriting_an_index_lets_go_of_the_token_vectors_of_passages_too(
+    tmp_path: Path, real: LocalEmbedder, tokenised: list[list[str]]
+) -> None:
+    async with shelf(tmp_path) as made:
+        made.index.model = real
+        first = await real.compare("asked", ["the words of a document"])
+        assert await real.compare("asked", ["the words of a document"]) == first
+        assert tokenised == [["asked", "the words of a document"]]
+        await made.index.rewrite()
+        await real.compare("asked", ["the words of a document"])
+        assert tokenised == [["asked", "the words of a document"]] * 2
+        made.index.model = None
+
+
+async def test_a_passage_is_compared_as_far_as_the_model_reads_it(real: LocalEmbedder) -> None:
+    read = " ".join(["leave"] * real.max_tokens)
+    told = await real.compare("Who buys the oil?", [read, f"{read} who buys the oil", f"who buys the oil {read}"])
+    assert apart(told[0], told[1]) <= 2e-3
+    assert told[2].mean > told[0].mean + 0.1
+    (states,) = real._encoder.tokens([read * 2])
+    assert states.shape == (254, 384)
+
+
+async def test_a_comparison_carries_the_prefixes_too(real: LocalEmbedder) -> None:
+    prefixes = {"query_prefix": "query: ", "passage_prefix": "a passage: "}
+    with closing(open_embedder(msgspec.structs.replace(pinned(), **prefixes))) as prefixed:
+        told = await prefixed.compare("leave", ["Leave is 27 days."])
+    assert told == await real.compare("query: leave", ["a passage: Leave is 27 days."])
+    assert told != await real.compare("leave", ["Leave is 27 days."])
+
+
+async def test_a_question_is_embedded_while_passages_are_compared(
+    real: LocalEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy, may_end = threading.Event(), threading.Event()
+    encode = real._comparer._encode
+
+    def slow(texts: Sequence[str]) -> Sequence[TokenVectors]:
+        busy.set()
+        assert may_end.wait(5)
+        return encode(texts)
+
+    real.forget()
+    monkeypatch.setattr(real._comparer, "_encode", slow)
+    comparing = asyncio.create_task(real.compare("asked", ["a passage"]))
+    assert await asyncio.to_thread(busy.wait, 5)
+    assert len(await real.embed_query("asked meanwhile")) == 384
+    may_end.set()
+    assert len(await comparing) == 1
 
 
 async def test_versions_that_are_open_at_one_place_share_their_embedder(tmp_path: Path) -> None:
@@ -280,6 +350,7 @@ async def test_the_stand_in_needs_no_model_and_is_the_same_every_time() -> None:
     assert math.hypot(*vector) == pytest.approx(1.0)
     assert embedder.count_tokens("One, two.") == 4
     assert embedder.embed([""]) == [[1.0] + [0.0] * 15]
+    assert await embedder.compare("refund PERIOD", ["Refund period"]) == [Likeness(1.0, 1.0)]
     embedder.close()
 
 
@@ -289,4 +360,5 @@ async def test_a_question_takes_no_core_from_passages_for_good(real: LocalEmbedd
     real.forget()
     before = torch.get_num_threads()
     await real.embed_query("How many cores?")
+    await real.compare("How many cores?", ["Two."])
     assert await asyncio.to_thread(torch.get_num_threads) == torch.get_num_threads() == before

@@ -4,21 +4,26 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
 from retrieval import conversion, encoder_openvino
 from retrieval.embed import Embedder, open_embedder
+from retrieval.encoder_openvino import OpenVinoEncoder
 from retrieval.errors import RecipeError
 from retrieval.index import Embedding
+from retrieval.likeness import Likeness
 from retrieval.modelfolder import model_digest, model_directory
 from tests.retrieval.test_embed import pinned
+from tests.retrieval.test_likeness import apart
 
 TEXTS = [
     "Refund",
@@ -28,6 +33,7 @@ TEXTS = [
     "The pump needs oil every 200 hours of operation. " * 80,
     "",
 ]
+QUESTIONS = ["How many days of unused leave may I carry over?", "When does the PUMP need oil?", "Wer zahlt netto?", "x"]
 ABLE = "BF16" in encoder_openvino.openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
@@ -47,6 +53,11 @@ def openvino(precision: str = "f32") -> Embedding:
     return msgspec.structs.replace(pinned(), runtime="openvino", precision=precision)
 
 
+def furthest(made: Sequence[Sequence[Likeness]], due: Sequence[Sequence[Likeness]]) -> float:
+    pairs = [pair for one, other in zip(made, due, strict=True) for pair in zip(one, other, strict=True)]
+    return max(apart(*pair) for pair in pairs)
+
+
 def worst(made: Sequence[Sequence[float]], due: Sequence[Sequence[float]]) -> float:
     return min(sum(a * b for a, b in zip(one, other, strict=True)) for one, other in zip(made, due, strict=True))
 
@@ -62,8 +73,60 @@ async def test_in_f32_questions_and_passages_have_the_vectors_of_the_original(ke
         assert embedder.embed([]) == []
 
 
+async def test_in_f32_passages_are_as_like_a_question_as_by_the_original(kept: Path, original: Embedder) -> None:
+    due = [await original.compare(question, TEXTS) for question in QUESTIONS]
+    with closing(open_embedder(openvino(), kept)) as embedder:
+        made = [await embedder.compare(question, TEXTS) for question in QUESTIONS]
+        assert furthest(made, due) <= 0.005
+    assert max(one.mean for one in due[0]) > 0.6 > 0.3 > min(one.mean for one in due[0]), "the control: they differ"
+
+
 @pytest.mark.skipif(not ABLE, reason="this CPU has no bfloat16")
-async def test_in_bf16_they_are_close(kept: Path, original: Embedder) -> None:
+async def test_in_bf16_passages_are_about_as_like_a_question(kept: Path, original: Embedder) -> None:
+    due = [await original.compare(question, TEXTS) for question in QUESTIONS]
+    with closing(open_embedder(openvino("bf16"), kept)) as embedder:
+        made = [await embedder.compare(question, TEXTS) for question in QUESTIONS]
+        assert furthest(made, due) <= 0.02
+        assert made != due, "the control: it is another precision"
+
+
+def test_a_sentence_is_encoded_without_its_tokens_which_cost_nothing_until_they_are_wanted(kept: Path) -> None:
+    encoder = OpenVinoEncoder(conversion.converted_model(model_directory(pinned()), pinned().digest, kept), "f32")
+    encoder.passages(TEXTS[:2])
+    assert [len(streams._queue[0].model_outputs) for streams in (encoder._questions, encoder._passages)] == [1, 1]
+    assert "_states" not in vars(encoder)
+    assert [made.shape for made in encoder.tokens(["leave leave", "", "[SEP] "])] == [(2, 384), (0, 384), (1, 384)]
+    assert len(encoder._states._queue[0].model_outputs) == 1
+    assert encoder.tokens([]) == []
+
+
+@pytest.mark.parametrize("left", [False, True])
+def test_padding_and_special_tokens_have_no_row_whichever_side_they_are_on(
+    kept: Path, monkeypatch: pytest.MonkeyPatch, left: bool
+) -> None:
+    converted = conversion.converted_model(model_directory(pinned()), pinned().digest, kept)
+    reading = msgspec.structs.replace(converted.reading, pad_left=left)
+    encoder = OpenVinoEncoder(replace(converted, reading=reading), "f32")
+    monkeypatch.setattr(encoder, "_states", Echo())
+    texts = ["leave", "the pump needs oil", "", "the pump"]
+    for text, made in zip(texts, encoder.tokens(texts), strict=True):
+        ids = converted.tokenizer.encode(text, add_special_tokens=False).ids
+        assert [round(float(row[0] / row[1])) for row in made] == ids
+
+
+class Echo:
+    """In place of a model: the state of a token is its id, padding included; all texts are one batch."""
+
+    number = 1
+
+    def run(self, batches: Iterator[Any], take: Callable[[list[int], Any], None]) -> None:
+        for places, inputs in batches:
+            ids = inputs["input_ids"].astype("float64")
+            take(places, np.stack([ids, np.ones_like(ids)], axis=2))
+
+
+@pytest.mark.skipif(not ABLE, reason="this CPU has no bfloat16")
+async def test_in_bf16_they_are_close_they_are_close(kept: Path, original: Embedder) -> None:
     due = original.embed(TEXTS)
     with closing(open_embedder(openvino("bf16"), kept)) as embedder:
         made = embedder.embed(TEXTS)
@@ -128,6 +191,29 @@ def test_a_conversion_that_gives_other_vectors_is_refused_and_not_kept(
     ):
         open_embedder(recipe, tmp_path / "converted")
     assert not (tmp_path / "converted").exists()
+
+
+def test_a_conversion_that_gives_other_token_vectors_is_refused(
+    tmp_path: Path, kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = conversion.converted_model(model_directory(pinned()), pinned().digest, kept).graph
+    monkeypatch.setattr(conversion, "_graph", lambda *_: turned(graph))
+    with pytest.raises(RecipeError, match=r"cosine -1\.00000 to the original, 0\.9999 is due"):
+        open_embedder(openvino(), tmp_path / "converted")
+    assert not (tmp_path / "converted").exists()
+
+
+def turned(graph: Any) -> Any:
+    """The graph with every token's state pointing the other way, and the sentence's vector as it was."""
+    from openvino import Model, opset13
+
+    sentence, tokens = (
+        graph.output(name).get_node().input_value(0) for name in ("sentence_embedding", "token_embeddings")
+    )
+    other = opset13.negative(tokens)
+    tokens.set_names(set())
+    other.output(0).set_names({"token_embeddings"})
+    return Model([opset13.result(sentence), opset13.result(other)], graph.get_parameters())
 
 
 def test_bf16_on_a_cpu_without_it_is_refused(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,6 +46,7 @@ THROUGH: Mapping[str, set[str]] = {
         "deploy/ranking.py",
         "retrieval/encoder_openvino.py",
         "retrieval/fingerprint.py",
+        "retrieval/likeness.py",
     },
     "openvino": {"retrieval/encoder_openvino.py"},
     "pathspec": {"retrieval/ingest/sources/rules.py"},

@@ -1,4 +1,4 @@
-"""What embedding costs: questions of many callers one by one and together, and passages by runtime and precision."""
+"""What embedding costs: questions one by one and together, passages and comparisons by runtime and precision."""
 
 import asyncio
 import sys
@@ -21,6 +21,7 @@ from retrieval.index import Embedding
 
 CALLERS = (1, 8, 32)
 _ROUNDS, _PASSAGES, _WORDS = 5, 128, 110
+_COMPARED, _COMPARED_WORDS = 12, 150
 _RUNTIMES = (("torch", "f32"), ("openvino", "f32"), ("openvino", "bf16"))
 Figures = dict[str, float | int]
 
@@ -31,7 +32,11 @@ def measure_embedding(settings: Settings) -> dict[str, Figures]:
     embedding = board.recipes[board.pins.index.stable].embedder
     recipes = list(_runnable(embedding, settings.converted))
     figures = {_title(recipe): asyncio.run(_questions(recipe, settings.converted)) for recipe in recipes}
-    return figures | {f"embedding {_PASSAGES} passages of {_WORDS} words": _passages(recipes, settings.converted)}
+    comparing = f"comparing a question with {_COMPARED} passages of {_COMPARED_WORDS} words by their tokens"
+    return figures | {
+        f"embedding {_PASSAGES} passages of {_WORDS} words": _passages(recipes, settings.converted),
+        comparing: asyncio.run(_comparisons(recipes, settings.converted)),
+    }
 
 
 def _runnable(embedding: Embedding, converted: Path) -> Iterator[Embedding]:
@@ -93,7 +98,7 @@ async def _round(embedder: LocalEmbedder, asked: Sequence[str], callers: int) ->
 
 def _passages(recipes: Sequence[Embedding], converted: Path) -> Figures:
     """Against the first of the recipes, which is the library as it comes."""
-    texts = _texts()
+    texts = _texts(_PASSAGES, _WORDS)
     embedders = {_name(recipe): LocalEmbedder(recipe, converted) for recipe in recipes}
     vectors = {name: embedder.embed(texts) for name, embedder in embedders.items()}
     seconds: dict[str, list[float]] = {name: [] for name in embedders}
@@ -120,6 +125,30 @@ def _compared(seconds: Mapping[str, Sequence[float]], vectors: Mapping[str, Sequ
     return figures
 
 
+async def _comparisons(recipes: Sequence[Embedding], converted: Path) -> Figures:
+    """With nothing held, and with the passages held and a question that is new."""
+    passages = _texts(_COMPARED, _COMPARED_WORDS)
+    embedders = {_name(recipe): LocalEmbedder(recipe, converted) for recipe in recipes}
+    seconds: dict[str, list[float]] = {f"{name}, {state}": [] for name in embedders for state in ("cold", "held")}
+    first, *questions = _asked()[: 2 * _ROUNDS + 1]
+    for embedder in embedders.values():
+        await embedder.compare(first, passages)
+    for cold, held in zip(questions[::2], questions[1::2], strict=True):
+        for name, embedder in embedders.items():
+            embedder.forget()
+            seconds[f"{name}, cold"].append(await _comparison(embedder, cold, passages))
+            seconds[f"{name}, held"].append(await _comparison(embedder, held, passages))
+    for embedder in embedders.values():
+        embedder.close()
+    return {f"{told}, p50 ms": milliseconds(taken, 50) for told, taken in seconds.items()}
+
+
+async def _comparison(embedder: LocalEmbedder, question: str, passages: Sequence[str]) -> float:
+    started = time.perf_counter()
+    await embedder.compare(question, passages)
+    return time.perf_counter() - started
+
+
 def _dot(one: Sequence[float], other: Sequence[float]) -> float:
     return sum(a * b for a, b in zip(one, other, strict=True))
 
@@ -129,8 +158,8 @@ def _asked() -> list[str]:
     return list(dict.fromkeys(one.question for one in load_questions(SAMPLE / "golden.jsonl")))
 
 
-def _texts() -> list[str]:
+def _texts(number: int, length: int) -> list[str]:
     """Stretches of the sample's Markdown documents, as long as a chunk; no two are the same."""
     words = " ".join(path.read_text("utf-8") for path in sorted(DOCUMENTS.rglob("*.md"))).split()
-    step = (len(words) - _WORDS) // _PASSAGES
-    return [" ".join(words[n * step : n * step + _WORDS]) for n in range(_PASSAGES)]
+    step = (len(words) - length) // number
+    return [" ".join(words[n * step : n * step + length]) for n in range(number)]

@@ -31,6 +31,10 @@ class Settings(BaseSettings, Layout):
     """The vLLM server that embeds for index versions whose runtime is "vllm"."""
     embedding_api_key: SecretStr | None = None
     """The key for the embedding server."""
+    reranker_url: str | None = None
+    """The vLLM server that reranks for index versions whose reranker's runtime is "vllm"."""
+    reranker_api_key: SecretStr | None = None
+    """The key for the reranking server."""
     backup_days: int = 30
     """Days after which backups and database logs have let go of what was erased; receipts say so."""
     releases: Path = Path("deploy/releases.yaml")

@@ -93,4 +93,4 @@ async def open_built(recipe: IndexRecipe, place: Place, catalog: Catalog, parser
 
 def _load(index: LiveIndex) -> None:
     """A model is loaded by whoever asks for it first, which takes seconds."""
-    _ = index.embedder
+    _ = index.embedder, index.reranker

@@ -24,6 +24,8 @@ class Layout:
     qdrant_api_key: SecretStr | None
     embedding_url: str | None
     embedding_api_key: SecretStr | None
+    reranker_url: str | None
+    reranker_api_key: SecretStr | None
     backup_days: int
 
     @property
@@ -44,10 +46,12 @@ class Layout:
     @property
     def embedding_server(self) -> PoolingServer | None:
         """The server that embeds for recipes whose runtime is "vllm"."""
-        key = self.embedding_api_key
-        return (
-            PoolingServer(self.embedding_url, key.get_secret_value() if key else None) if self.embedding_url else None
-        )
+        return _pooling_server(self.embedding_url, self.embedding_api_key)
+
+    @property
+    def reranking_server(self) -> PoolingServer | None:
+        """The server that reranks for recipes whose reranker's runtime is "vllm"."""
+        return _pooling_server(self.reranker_url, self.reranker_api_key)
 
     @property
     def keys(self) -> Path:
@@ -77,6 +81,10 @@ class Layout:
     def backup_retention(self) -> timedelta:
         """After how long backups and logs have let go of what was erased."""
         return timedelta(days=self.backup_days)
+
+
+def _pooling_server(url: str | None, key: SecretStr | None) -> PoolingServer | None:
+    return PoolingServer(url, key.get_secret_value() if key else None) if url else None
 
 
 def settings_refused(error: ValidationError) -> str:

@@ -16,10 +16,11 @@ import msgspec
 from retrieval.catalog import BEGUN, Catalog, Content, Document, Holding
 from retrieval.embed import Embedder, Embedders
 from retrieval.errors import RecipeError, StoreError
-from retrieval.index import IndexManifest, IndexRecipe
+from retrieval.index import IndexManifest, IndexRecipe, Rerank
 from retrieval.ingest.blocks import PARSER
 from retrieval.ingest.chunk import CHUNKERS
 from retrieval.ingest.prepared import Parser, Prepared, content_digest, described_digest, prepare
+from retrieval.rerank import Reranker, Rerankers
 from retrieval.search import Finder
 from retrieval.sparse import Bm25Encoder
 from retrieval.store import ChunkStore, Searchable
@@ -46,7 +47,7 @@ class Followed:
 class LiveIndex:
     """One index version, its store and the catalog that it follows. `parser` reads originals under a new parser.
 
-    The embedder `model` is opened when first needed: what changes no content loads none.
+    The embedder `model` and the reranker are opened when first needed: what changes no content loads none.
     """
 
     recipe: IndexRecipe
@@ -56,6 +57,8 @@ class LiveIndex:
     model: Embedder | None = None
     embedded: int = 0
     embedders: Embedders = field(default_factory=Embedders)
+    rerankers: Rerankers = field(default_factory=Rerankers)
+    _opinions: dict[Rerank, Reranker] = field(default_factory=dict)
     _sparse: Bm25Encoder = field(init=False)
     _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
     _following: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -76,13 +79,21 @@ class LiveIndex:
             self.model = self.embedders.open(self.recipe.embedder)
         return self.model
 
+    @property
+    def reranker(self) -> Reranker | None:
+        """The recipe's reranker, if it names one, opened by whoever needs it first."""
+        return self._reranker(self.recipe)
+
     def finder(self, recipe: IndexRecipe | None = None, store: Searchable | None = None) -> Finder:
         """Finding under this version; for evaluation, as if it had other parameters of finding, or held less."""
-        return Finder(recipe or self.recipe, self.embedder, store or self.store, self.catalog)
+        asked = recipe or self.recipe
+        return Finder(asked, self.embedder, store or self.store, self.catalog, self._reranker(asked))
 
     async def close(self) -> None:
-        """Let the store and the model go, when whoever is writing has ended."""
+        """Let the store and the models go, when whoever is writing has ended."""
         async with self._writing:
+            while self._opinions:
+                self.rerankers.release(self._opinions.popitem()[1])
             if self.model is not None:
                 self.embedders.release(self.model)
             await self.store.close()
@@ -153,8 +164,10 @@ class LiveIndex:
             return Followed(documents, self.embedded - started)
 
     async def rewrite(self) -> str:
-        """Drop deleted bytes from the store's files, and vectors from memory; writes wait, reads go on."""
+        """Drop deleted bytes from the store's files, and what models hold from memory; writes wait, reads go on."""
         async with self._writing:
+            for reranker in self._opinions.values():
+                reranker.forget()
             if self.model is not None:
                 self.model.forget()
             return await self.store.rewrite()
@@ -186,6 +199,12 @@ class LiveIndex:
                 f"index {self.name!r} holds {found} chunks, the catalog noted {noted}: drop it, or if pinned stop "
                 f"the gateway and delete its folder, then run `twinpin index build {self.name}`"
             )
+
+    def _reranker(self, recipe: IndexRecipe) -> Reranker | None:
+        rule = recipe.reranker
+        if rule is not None and rule not in self._opinions:
+            self._opinions[rule] = self.rerankers.open(rule, self.embedder)
+        return self._opinions[rule] if rule else None
 
     async def _pending(self) -> dict[str, list[tuple[str, int]]]:
         """The documents that changed since this version's marks, each with its last change, by tenant."""
@@ -308,8 +327,6 @@ def require_built_in(recipe: IndexRecipe) -> None:
             )
     if min((recipe.chunker.budget, *recipe.chunker.budgets.values())) < 1:
         raise RecipeError(f"index {recipe.name!r} has a chunker without room: make its budgets 1 token or more")
-    if recipe.reranker is not None:
-        raise RecipeError(f"index {recipe.name!r} pins a reranker: this release has none")
 
 
 def _key(document: Document) -> Key:

@@ -15,6 +15,7 @@ from retrieval.ingest.prepared import Parser
 from retrieval.layout import Layout
 from retrieval.live import LiveIndex
 from retrieval.qdrant_store import QdrantStore
+from retrieval.rerank import Rerankers
 from retrieval.store import ChunkStore
 
 EMBEDDED = "embedded"
@@ -24,13 +25,14 @@ EMBEDDED = "embedded"
 class Place:
     """Folders below `directory`, one for each version; with `server` set, new ones are collections there instead.
 
-    `embedders` are shared by all versions that are opened here.
+    `embedders` and `rerankers` are shared by all versions that are opened here.
     """
 
     directory: Path
     server: str | None = None
     api_key: str | None = None
     embedders: Embedders = field(default_factory=Embedders, compare=False, repr=False)
+    rerankers: Rerankers = field(default_factory=Rerankers, compare=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -50,7 +52,8 @@ def place_of(layout: Layout) -> Place:
     """Where a deployment keeps its index versions."""
     key = layout.qdrant_api_key
     embedders = Embedders(layout.converted, layout.embedding_server)
-    return Place(layout.indexes, layout.qdrant_url, key.get_secret_value() if key else None, embedders)
+    rerankers = Rerankers(layout.reranking_server)
+    return Place(layout.indexes, layout.qdrant_url, key.get_secret_value() if key else None, embedders, rerankers)
 
 
 async def open_store(index: str, dimensions: int, place: Place, where: str, *, create: bool = False) -> ChunkStore:
@@ -71,7 +74,7 @@ async def open_live(
     store = await open_store(recipe.name, recipe.embedder.dimensions, place, where, create=create)
     try:
         await _forget_if_lost(recipe.name, store, catalog, create)
-        return LiveIndex(recipe, store, catalog, parser, embedders=place.embedders)
+        return LiveIndex(recipe, store, catalog, parser, embedders=place.embedders, rerankers=place.rerankers)
     except (RecipeError, StoreError, CatalogError):
         await store.close()
         raise

@@ -5,20 +5,23 @@ connections.
 """
 
 import asyncio
+import math
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Literal, TypeVar
 
 import aiohttp
 import msgspec
 
-from retrieval.errors import RetrievalError
+from retrieval.errors import RecipeError, RetrievalError
 from retrieval.layout import PoolingServer
 
 Result = TypeVar("Result")
 _KEEPALIVE_SECONDS = 4.0  # the server closes idle connections after 5
 _CONNECT_SECONDS = 2.0
 _DETAIL_CHARACTERS = 300
+_END_SECONDS = 0.1
+_TRUSTED_SECONDS = 60.0
 
 
 class Served(msgspec.Struct, frozen=True):
@@ -57,6 +60,14 @@ class PoolingClient:
         """The models that the server has."""
         return self.decode(await self.request("GET", "/v1/models", None, within), _Models).data
 
+    async def model(self, name: str, within: float) -> Served:
+        """The model that the server knows by that name; RecipeError when it has none."""
+        models = {one.id: one for one in await self.served(within)}
+        if name not in models:
+            named = ", ".join(sorted(models)) or "nothing"
+            raise RecipeError(f"the server at {self._server.url} serves {named}, and the recipe names {name!r}")
+        return models[name]
+
     async def request(self, method: Literal["GET", "POST"], path: str, body: object, within: float) -> bytes:
         """One request and its answer, in `within` seconds."""
         limits = aiohttp.ClientTimeout(total=within, connect=min(_CONNECT_SECONDS, within))
@@ -84,10 +95,19 @@ class PoolingClient:
     def close(self) -> None:
         """Close the connections, and end the thread."""
         if self._thread.is_alive():
-            self.wait(self._session.close())
+            self.wait(self._end())
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
             self._loop.close()
+
+    async def _end(self) -> None:
+        """Requests under way fail by themselves as their connection goes; what waits for anything else is given up."""
+        await self._session.close()
+        if others := asyncio.all_tasks() - {asyncio.current_task()}:
+            _, waiting = await asyncio.wait(others, timeout=_END_SECONDS)
+            for task in waiting:
+                task.cancel()
+            await asyncio.wait(others)
 
     async def _open_session(self) -> aiohttp.ClientSession:
         key = self._server.api_key
@@ -96,3 +116,43 @@ class PoolingClient:
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {}),
         )
+
+
+class Trust:
+    """That the server has the model which was pinned: `look` says so, and raises what says that it has not.
+
+    It is looked at again after a minute of use and after every failure, as a server may come back with another one.
+    """
+
+    def __init__(self, look: Callable[[], Awaitable[None]], clock: Callable[[], float]) -> None:
+        self._look = look
+        self._clock = clock
+        self._until = -math.inf
+        self._looking: asyncio.Task[None] | None = None
+
+    async def renew(self) -> None:
+        """Look now, once for all who come meanwhile; who leaves does not end it, or a slow look would never end."""
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._looked())
+            self._looking.add_done_callback(_retrieved)
+        await asyncio.shield(self._looking)
+
+    async def within(self, work: Callable[[], Awaitable[Result]]) -> Result:
+        """What `work` gives; who comes when the model was not looked at for a while looks first."""
+        if self._clock() >= self._until:
+            await self.renew()
+        try:
+            return await work()
+        except RetrievalError:
+            self._until = -math.inf
+            raise
+
+    async def _looked(self) -> None:
+        await self._look()
+        self._until = self._clock() + _TRUSTED_SECONDS
+
+
+def _retrieved(task: asyncio.Task[None]) -> None:
+    """Nobody may be left to be told how it ended; the next to come looks again."""
+    if not task.cancelled():
+        task.exception()

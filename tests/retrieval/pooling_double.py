@@ -14,7 +14,10 @@ from retrieval.embed import HashEmbedder
 
 @dataclass
 class Double:
-    """`heard` are the bodies by path; `failing` answers so many requests for vectors with a 503 first."""
+    """`heard` are the bodies by path; `failing` answers so many requests for vectors or scores with a 503 first.
+
+    `tamper` makes what is sent of a whole answer of scores.
+    """
 
     name: str = "house-embedder"
     key: str | None = "secret"
@@ -24,6 +27,8 @@ class Double:
     at_once: int = 0
     most_at_once: int = 0
     vector: Callable[[str], list[float]] = field(default=lambda text: HashEmbedder(64).embed([text])[0])
+    score: Callable[[str, str], float] = field(default=lambda asked, text: (1 + _cosine(asked, text)) / 2)
+    tamper: Callable[[dict[str, Any]], dict[str, Any]] = field(default=lambda answer: answer)
     url: str = ""
 
     def asked(self) -> list[list[str]]:
@@ -39,13 +44,7 @@ class Double:
         self._require_key(request)
         body = await request.json()
         self.heard.append((request.path, body))
-        if self.failing:
-            self.failing -= 1
-            return web.json_response({"error": {"message": "overloaded"}}, status=503)
-        self.at_once += 1
-        self.most_at_once = max(self.most_at_once, self.at_once)
-        await asyncio.sleep(self.delay)
-        self.at_once -= 1
+        await self._work()
         data = [{"index": n, "embedding": self.vector(text)} for n, text in enumerate(body["input"])]
         return web.json_response({"object": "list", "model": self.name, "data": data[::-1], "usage": {}})
 
@@ -55,9 +54,40 @@ class Double:
         count = len(re.findall(r"\w+|[^\w\s]", body["prompt"])) + 2 * body["add_special_tokens"]
         return web.json_response({"count": count, "tokens": list(range(count)), **LENGTH})
 
+    async def rerank(self, request: web.Request) -> web.Response:
+        self._require_key(request)
+        body = await request.json()
+        self.heard.append((request.path, body))
+        assert 0 < body["max_tokens_per_doc"] < LENGTH["max_model_len"], "what vLLM refuses"
+        await self._work()
+        scored = [(self.score(body["query"], text), n, text) for n, text in enumerate(body["documents"])]
+        results = [
+            {"index": n, "document": {"text": text, "multi_modal": None}, "relevance_score": score}
+            for score, n, text in sorted(scored, key=lambda one: -one[0])
+        ]
+        usage = {"prompt_tokens": 1, "total_tokens": 1}
+        answer = {"id": "score-1", "model": self.name, "usage": usage, "results": results[: body.get("top_n") or None]}
+        return web.json_response(self.tamper(answer))
+
+    async def _work(self) -> None:
+        if self.failing:
+            self.failing -= 1
+            raise web.HTTPServiceUnavailable(text='{"error": {"message": "overloaded"}}')
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            await asyncio.sleep(self.delay)
+        finally:
+            self.at_once -= 1
+
     def _require_key(self, request: web.Request) -> None:
         if self.key is not None and request.headers.get("Authorization") != f"Bearer {self.key}":
             raise web.HTTPUnauthorized
+
+
+def _cosine(one: str, other: str) -> float:
+    first, second = HashEmbedder(64).embed([one, other])
+    return sum(a * b for a, b in zip(first, second, strict=True))
 
 
 LENGTH = {"max_model_len": 512}
@@ -69,6 +99,7 @@ async def serving(double: Double) -> AsyncIterator[Double]:
     app = web.Application()
     app.router.add_get("/v1/models", double.models)
     app.router.add_post("/v1/embeddings", double.embeddings)
+    app.router.add_post("/rerank", double.rerank)
     app.router.add_post("/tokenize", double.tokenize)
     runner = web.AppRunner(app)
     await runner.setup()

@@ -5,9 +5,7 @@ import hashlib
 import math
 import re
 import sys
-import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -15,6 +13,7 @@ from retrieval.embed_local import LocalEmbedder
 from retrieval.errors import RecipeError
 from retrieval.index import Embedding
 from retrieval.layout import PoolingServer
+from retrieval.lending import Lending
 from retrieval.likeness import Likeness, likeness
 
 HASH = "hash"
@@ -63,12 +62,6 @@ class Embedder(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class _Shared:
-    embedder: Embedder
-    holders: int = 0
-
-
 class Embedders:
     """Opens what recipes name; versions that name the same embedder hold one together, with what it remembers.
 
@@ -79,29 +72,15 @@ class Embedders:
     def __init__(self, converted: Path | None = None, server: PoolingServer | None = None) -> None:
         self._converted = converted
         self._server = server
-        self._open: dict[Embedding, _Shared] = {}
-        self._lock = threading.Lock()
+        self._lending: Lending[Embedding, Embedder] = Lending()
 
     def open(self, recipe: Embedding) -> Embedder:
         """The recipe's embedder, loaded by whoever is first, which takes seconds; given back by `release`."""
-        with self._lock:
-            if recipe not in self._open:
-                self._open[recipe] = _Shared(open_embedder(recipe, self._converted, self._server))
-            shared = self._open[recipe]
-            shared.holders += 1
-            return shared.embedder
+        return self._lending.lend(recipe, lambda: open_embedder(recipe, self._converted, self._server))
 
     def release(self, embedder: Embedder) -> None:
         """The last who gives it back closes it; one that was not opened here is closed at once."""
-        with self._lock:
-            found = next((one for one in self._open.items() if one[1].embedder is embedder), None)
-            if found is not None:
-                recipe, shared = found
-                shared.holders -= 1
-                if shared.holders:
-                    return
-                del self._open[recipe]
-        embedder.close()
+        self._lending.give_back(embedder)
 
 
 def open_embedder(recipe: Embedding, converted: Path | None = None, server: PoolingServer | None = None) -> Embedder:

@@ -37,7 +37,7 @@ class Rerankers:
 
     def __init__(self, server: PoolingServer | None = None) -> None:
         self._server = server
-        self._models: Lending[_Model, Reranker] = Lending()
+        self._lending: Lending[_Model, Reranker] = Lending()
 
     def open(self, recipe: Rerank, embedder: Embedder) -> Reranker:
         """The recipe's reranker, given back by `release`; whoever is first loads its model, which takes seconds.
@@ -47,11 +47,11 @@ class Rerankers:
         if recipe.kind == "late":
             return LateReranker(recipe, embedder)
         model = (recipe.runtime, recipe.package, recipe.path, recipe.digest)
-        return self._models.lend(model, lambda: _open_model(recipe, self._server))
+        return self._lending.lend(model, lambda: _open_model(recipe, self._server))
 
     def release(self, reranker: Reranker) -> None:
         """The last who gives it back closes it."""
-        self._models.give_back(reranker)
+        self._lending.give_back(reranker)
 
 
 class LateReranker:

@@ -15,7 +15,6 @@ from retrieval.index import Chunker, IndexRecipe
 from retrieval.ingest.blocks import Block, Parsed
 from retrieval.ingest.chunk import Chunk, chunk
 from retrieval.ingest.context import embedded
-from retrieval.ingest.parts import Words, parts_of, vectors_of
 from retrieval.sparse import Bm25Encoder
 from retrieval.store import ChunkPoint, ChunkRef
 
@@ -56,16 +55,10 @@ class Prepared:
 def prepare(documents: Sequence[tuple[Document, Content]], recipe: IndexRecipe, embedder: Embedder) -> list[Prepared]:
     """Cut each document by the recipe and embed all their chunks together; blocking, for seconds."""
     cut = [_cut(document, content, recipe, embedder) for document, content in documents]
-    vectors = iter(vectors_of([parts for _, words in cut for parts in words], embedder))
+    vectors = iter(embedder.embed([text for _, texts in cut for text in texts]))
     return [
-        Prepared(
-            document,
-            chunks,
-            [parts.text for parts in words],
-            [next(vectors) for _ in chunks],
-            content_digest(document, recipe),
-        )
-        for (document, _), (chunks, words) in zip(documents, cut, strict=True)
+        Prepared(document, chunks, texts, [next(vectors) for _ in chunks], content_digest(document, recipe))
+        for (document, _), (chunks, texts) in zip(documents, cut, strict=True)
     ]
 
 
@@ -87,27 +80,20 @@ def described_digest(document: Document) -> str:
 
 def _cut(
     document: Document, content: Content, recipe: IndexRecipe, embedder: Embedder
-) -> tuple[tuple[Chunk, ...], list[Words]]:
-    """Chunks within the recipe's budget by the embedder's own count, and the words of each."""
+) -> tuple[tuple[Chunk, ...], list[str]]:
+    """Chunks within the recipe's budget by the embedder's own count, and what is embedded of each."""
     blocks = msgspec.json.decode(content.blocks, type=tuple[Block, ...]) if content.blocks else ()
     text, chunker = content.text, recipe.chunker
     budget, count = _budget(chunker, document.name), embedder.count_tokens
+    if chunker.name == "tree-1":
+        chunks = chunk(text, blocks, budget=budget, count_tokens=count)
+        titled = chunker.context == "heading"
+        return chunks, [(_path(document.title, one) if titled else "") + text[one.start : one.end] for one in chunks]
     read = _read(chunker, budget, embedder)
-    limit = None if chunker.name == "tree-1" else min(read, _WHOLE * budget)
+    limit = min(read, _WHOLE * budget)
     chunks = chunk(text, blocks, budget=budget, count_tokens=count, chunker=chunker.name, limit=limit)
     title = document.title if chunker.context == "heading" else None
-
-    def worded(one: Chunk, words: str, room: int) -> str:
-        if chunker.name == "tree-1":
-            return (_path(title, one) if title is not None else "") + words
-        return embedded(words, one, title, budget, room, count)
-
-    words = []
-    for one in chunks:
-        own = text[one.start : one.end]
-        parts = [worded(one, part, embedder.max_tokens) for part in parts_of(own, chunker.part, count)]
-        words.append(Words(worded(one, own, read), parts))
-    return chunks, words
+    return chunks, [embedded(text[one.start : one.end], one, title, budget, read, count) for one in chunks]
 
 
 def _budget(chunker: Chunker, name: str) -> int:
@@ -116,16 +102,13 @@ def _budget(chunker: Chunker, name: str) -> int:
 
 
 def _read(chunker: Chunker, budget: int, embedder: Embedder) -> int:
-    """How many tokens of a chunk reach the embedder; RecipeError when that would not be all of it."""
-    if chunker.part > embedder.max_tokens or (
-        not chunker.part and chunker.name != "tree-1" and budget > embedder.max_tokens
-    ):
-        what = "part" if chunker.part else "budget"
+    """How many tokens the embedder reads of a text; RecipeError when it would not read all of a chunk."""
+    if budget > embedder.max_tokens:
         raise RecipeError(
-            f"the chunker {chunker.name!r} has a {what} of {chunker.part or budget} tokens, and the embedder reads "
+            f"the chunker {chunker.name!r} has a budget of {budget} tokens, and the embedder reads "
             f"{embedder.max_tokens} of a text: set a smaller one"
         )
-    return max(_WHOLE * budget, embedder.max_tokens) if chunker.part else embedder.max_tokens
+    return embedder.max_tokens
 
 
 def _path(title: str, one: Chunk) -> str:

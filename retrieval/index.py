@@ -19,16 +19,15 @@ Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 class Chunker(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`budget` counts a chunk's own tokens for the embedder; `context` is what is embedded in front of its text.
 
-    `budgets` are other budgets for some formats, by the file name's ending without the dot ("csv"). A chunk that counts
-    more than `part` tokens is embedded in parts of up to so many, and the mean of their vectors stands for it: so the
-    embedder reads all of a chunk that is longer than it can read at once. With 0 what it cannot read is not embedded.
+    `budgets` are other budgets for some formats, by the file name's ending without the dot ("csv"). A chunk is found by
+    its neighbours under the same heading, too: `around` is their share in its vector and in the weights of its words.
     """
 
     name: str
     budget: int
     context: Literal["none", "heading"]
     budgets: dict[str, Count] = {}
-    part: Count = 0
+    around: Share = 0.0
 
 
 class Embedding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

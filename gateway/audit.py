@@ -39,6 +39,7 @@ class AuditLog:
             model=record.model,
             rewritten=record.rewritten_by,
             passages=len(record.passages),
+            degraded=record.degraded,
             citations=record.citations,
             unsupported=record.unsupported,
             warnings=record.warnings,

@@ -127,6 +127,7 @@ class Draft:
             violations=self.findings.violations if self.findings else 0,
             stale=self.findings.stale if self.findings else 0,
             collapsed=self.findings.collapsed if self.findings else 0,
+            degraded=self.findings.degraded if self.findings else False,
             warnings=tuple(notice.code for notice in verdict.warnings) if verdict else (),
             prompt_tokens=used.prompt_tokens if used else 0,
             completion_tokens=used.completion_tokens if used else 0,

@@ -1,6 +1,7 @@
 """Every metric, declared once. No label comes from a client; versions, routes and reasons are bounded sets."""
 
 import asyncio
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -10,6 +11,22 @@ from serving.records import InteractionRecord
 __all__ = ["CONTENT_TYPE_LATEST", "Metrics"]
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
+
+
+class Counted(Protocol):
+    """What finding tells of itself, and a record of it."""
+
+    @property
+    def violations(self) -> int: ...
+
+    @property
+    def stale(self) -> int: ...
+
+    @property
+    def collapsed(self) -> int: ...
+
+    @property
+    def degraded(self) -> bool: ...
 
 
 class Metrics:
@@ -79,6 +96,12 @@ class Metrics:
             ["index"],
             registry=self.registry,
         )
+        self._degraded = Counter(
+            "twinpin_not_reranked",
+            "Findings left in the fused order because the reranker was away or too slow.",
+            ["index"],
+            registry=self.registry,
+        )
         self._old_evidence = Counter(
             "twinpin_old_evidence",
             "Answers whose best evidence is old by the rule of its category.",
@@ -97,11 +120,12 @@ class Metrics:
         """Count an HTTP request; `route` is a template, never a path."""
         self._requests.labels(route, str(status)).inc()
 
-    def found(self, index: str, violations: int, stale: int, collapsed: int) -> None:
-        """Count what the two access checks dropped, and what only repeated."""
-        self._violations.labels(index).inc(violations)
-        self._stale.labels(index).inc(stale)
-        self._collapsed.labels(index).inc(collapsed)
+    def found(self, index: str, found: Counted) -> None:
+        """Count what the two access checks dropped, what only repeated, and what was not reranked."""
+        self._violations.labels(index).inc(found.violations)
+        self._stale.labels(index).inc(found.stale)
+        self._collapsed.labels(index).inc(found.collapsed)
+        self._degraded.labels(index).inc(found.degraded)
 
     def document(self, status: str) -> None:
         """Count what became of a document."""
@@ -118,7 +142,7 @@ class Metrics:
 
     def answer(self, record: InteractionRecord) -> None:
         """Count an answer, however it ended."""
-        self.found(record.index, record.violations, record.stale, record.collapsed)
+        self.found(record.index, record)
         self._old_evidence.labels(record.index).inc("old_evidence" in record.warnings)
         if record.rewritten_by or record.rewrite_failure:
             labels = record.rewritten_by or "none", record.rewrite_failure or "none", record.model

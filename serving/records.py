@@ -14,8 +14,9 @@ class InteractionRecord:
 
     `outcome` is a verdict's status, or "left" when the client went away and "failed" when a part did.
     `violations` and `stale` count what the two access checks dropped after the index had found it, `collapsed` what
-    only repeated another passage. `warnings` are the codes of what the answer warned of. `confidence` is that of what
-    was found, and `threshold` what it was held against; both are missing where finding failed.
+    only repeated another passage; `degraded` when a reranker did not speak in time. `warnings` are the codes of what
+    the answer warned of. `confidence` is that of what was found, and `threshold` what it was held against; both are
+    missing where finding failed.
     `passages` are (document, version, start, end, cosine); tokens are the engine's own counts, `cost` US dollars,
     `timings` seconds per stage.
     """
@@ -44,6 +45,7 @@ class InteractionRecord:
     violations: int
     stale: int
     collapsed: int
+    degraded: bool
     warnings: tuple[str, ...]
     prompt_tokens: int
     completion_tokens: int

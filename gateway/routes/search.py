@@ -27,7 +27,7 @@ async def search(request: Request, body: SearchRequest) -> Response:
             findings = await finder.find(
                 body.query, access_filter(principal), narrowing_of(body.filter), limit=body.limit
             )
-    here.metrics.found(resolved.index, findings.violations, findings.stale, findings.collapsed)
+    here.metrics.found(resolved.index, findings)
     shown: dict[str, Any] = {
         "object": "search",
         "passages": [passage(found) for found in findings.passages],
@@ -36,6 +36,7 @@ async def search(request: Request, body: SearchRequest) -> Response:
             "generation": resolved.generation,
             "assignment": {"index": resolved.assignment["index"]},
         },
+        "degraded": findings.degraded,
         "timings": {stage: round(seconds, 4) for stage, seconds in findings.timings.items()},
     }
     headers = {

@@ -1,13 +1,18 @@
 """Searching, models, health, readiness, metrics, and the headers on every response."""
 
 import re
+from dataclasses import replace
 from datetime import date
+from typing import Any
 
 import pytest
+from structlog.typing import EventDict
 
 import gateway.readiness
 from gateway.readiness import Readiness
 from retrieval.errors import CatalogError, StoreError
+from retrieval.findings import Findings
+from retrieval.search import Finder
 from serving.errors import EngineUnavailable
 from serving.scripted import Script
 from tests.gateway.house import REFUND_QUESTION, House, pinned_manifest, pinned_recipe, stored
@@ -16,8 +21,8 @@ from tests.gateway.house import REFUND_QUESTION, House, pinned_manifest, pinned_
 def test_search_shows_passages_with_places_and_scores(house: House) -> None:
     response = house.search()
     found = response.json()
-    assert found.keys() == {"object", "passages", "versions", "timings"}
-    assert found["object"] == "search"
+    assert found.keys() == {"object", "passages", "versions", "degraded", "timings"}
+    assert (found["object"], found["degraded"]) == ("search", False)
     pinned = {"index": pinned_recipe().name, "generation": 1, "assignment": {"index": "DEFAULT"}}
     assert found["versions"] == pinned
     first = found["passages"][0]
@@ -34,6 +39,21 @@ def test_search_shows_passages_with_places_and_scores(house: House) -> None:
 def test_search_gives_as_many_as_asked_for_and_asks_no_model(house: House) -> None:
     assert [len(house.search(limit=limit).json()["passages"]) for limit in (1, 2, 50)] == [1, 2, 3]
     assert house.generator.exchanges == []
+
+
+def test_what_was_not_reranked_in_time_is_told_and_counted(
+    house: House, logged: list[EventDict], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = Finder.find
+
+    async def late(*here: Any, **named: Any) -> Findings:
+        return replace(await find(*here, **named), degraded=True)
+
+    monkeypatch.setattr(Finder, "find", late)
+    assert house.search().json()["degraded"] is True
+    assert house.ask().status_code == 200
+    assert house.metrics()[f'twinpin_not_reranked_total{{index="{pinned_recipe().name}"}}'] == 2.0
+    assert logged[-1]["degraded"] is True
 
 
 def test_models_lists_the_product_model_and_no_version(house: House) -> None:

@@ -89,8 +89,9 @@ class LocalEmbedder:
         self._comparer.close()
 
     async def _embed_question(self, text: str) -> list[float]:
+        age = self._questions.age
         vector = await self._batcher.submit(text)
-        self._questions.put(text, vector)
+        self._questions.put(text, vector, age)
         return vector
 
     def _encode_questions(self, texts: Sequence[str]) -> list[list[float]]:

@@ -148,6 +148,18 @@ async def test_what_was_asked_before_or_is_asked_just_now_is_embedded_once(
     assert len(counted) == 2
 
 
+async def test_a_question_that_was_begun_before_all_was_forgotten_is_not_held(
+    real: LocalEmbedder, counted: list[list[str]]
+) -> None:
+    asking = asyncio.create_task(real.embed_query("How long is notice?"))
+    while not counted:
+        await asyncio.sleep(0)
+    real.forget()
+    await asking
+    await real.embed_query("How long is notice?")
+    assert len(counted) == 2
+
+
 def test_chunks_of_one_text_are_embedded_once_until_all_is_forgotten(
     real: LocalEmbedder, counted: list[list[str]]
 ) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from deploy.evaluate_corpus import PATIENCE
 from deploy.golden import GoldenQuestion
 from deploy.indexing import opened_index
 from deploy.settings import Settings
@@ -74,7 +75,9 @@ async def ask(index: LiveIndex, golden: Sequence[GoldenQuestion], progress: Prog
 async def _sample(index: LiveIndex, finder: Finder, asked: GoldenQuestion, *, answerable: bool) -> Sample | None:
     """Found as the gateway finds; none where there was nothing, as no threshold is asked then."""
     access = access_filter(asked.principal)
-    findings = await finder.find(asked.question, access, Narrowing(), limit=index.recipe.passages)
+    findings = await finder.find(
+        asked.question, access, Narrowing(), limit=index.recipe.passages, rerank_within=PATIENCE
+    )
     if not findings.passages:
         return None
     return Sample(asked.question, findings.confidence, findings.passages[0].passage.category, answerable)

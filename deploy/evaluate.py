@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from deploy.evaluate_answers import answer_rows, judge_answers, sample_questions
+from deploy.evaluate_corpus import PATIENCE
 from deploy.indexing import opened_index
 from deploy.local import Stack
 from deploy.pinboard import read_pinboard
@@ -60,17 +61,19 @@ def _is_in(golden: Golden, split: str) -> bool:
 async def _evaluate_finding(
     settings: Settings, recipe: IndexRecipe, golden: Sequence[Golden]
 ) -> dict[str, dict[str, Any]]:
-    """BM25, dense and hybrid over the same open index, by document."""
-    configurations = {
+    """BM25, dense and hybrid over the same open index, by document; those that are not pinned without a reranker."""
+    plain = msgspec.structs.replace(recipe, reranker=None)
+    fusions = {
         "BM25": Fusion("convex", 0.0, 1.0),
         "dense": Fusion("convex", 1.0, 0.0),
         "RRF": Fusion("rrf", 1.0, 1.0),
-        _PINNED: recipe.fusion,
+        "hybrid": recipe.fusion,
     }
+    recipes = {name: msgspec.structs.replace(plain, fusion=fusion) for name, fusion in fusions.items()}
     figures = {}
     async with opened_index(settings, recipe.name) as index:
-        for name, fusion in configurations.items():
-            finder = index.finder(msgspec.structs.replace(recipe, fusion=fusion))
+        for name, asked_of in (recipes | {_PINNED: recipe}).items():
+            finder = index.finder(asked_of)
             ranked = {one.id: await _ranked(finder, one) for one in golden}
             for split in _SPLITS:
                 asked = [one for one in golden if _is_in(one, split)]
@@ -80,7 +83,7 @@ async def _evaluate_finding(
 
 async def _ranked(finder: Finder, golden: Golden) -> list[str]:
     access = access_filter(caller_principals()[golden.caller])
-    findings = await finder.find(golden.question, access, Narrowing(), limit=_DEPTH)
+    findings = await finder.find(golden.question, access, Narrowing(), limit=_DEPTH, rerank_within=PATIENCE)
     return [found.passage.ref.document for found in findings.passages]
 
 

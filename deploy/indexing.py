@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import yaml
 
+from deploy.evaluate_corpus import PATIENCE
 from deploy.golden import GoldenQuestion
 from deploy.pinboard import read_pinboard
 from deploy.pins import Applied
@@ -239,7 +240,8 @@ async def _listed(catalog: Catalog, name: str, role: str | None) -> Listed:
 
 
 async def _documents(index: LiveIndex, golden: GoldenQuestion) -> list[str]:
-    findings = await index.finder().find(golden.question, access_filter(golden.principal), Narrowing(), limit=_DEPTH)
+    access = access_filter(golden.principal)
+    findings = await index.finder().find(golden.question, access, Narrowing(), limit=_DEPTH, rerank_within=PATIENCE)
     return list(dict.fromkeys(found.passage.ref.document for found in findings.passages))
 
 

@@ -1,7 +1,7 @@
 """What finding and the gateway cost: `make bench`, each figure from one run on one machine."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from deploy.bench_access import measure_access
@@ -17,8 +17,8 @@ from deploy.settings import Settings
 def run_benchmarks(settings: Settings) -> int:
     """Measure, print and record; what is measured stays recorded when a later part fails."""
     figures: dict[str, Mapping[str, Any]] = {}
-    measures = (
-        measure_search,
+    measures: Sequence[Callable[[], Mapping[str, Mapping[str, Any]]]] = (
+        lambda: measure_search(settings),
         measure_access,
         lambda: measure_embedding(settings),
         lambda: measure_ingestion(settings),

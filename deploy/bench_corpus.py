@@ -50,8 +50,11 @@ class Synthetic:
 
     def query(self, limit: int) -> HybridQuery:
         """A question near some topic, of six words."""
-        words = " ".join(self._rng.choices(self._words, self._weights, k=6))
-        return HybridQuery(self._vector(), self._bm25.query(words), limit)
+        return HybridQuery(self._vector(), self._bm25.query(self.question()), limit)
+
+    def question(self) -> str:
+        """Six words."""
+        return " ".join(self._rng.choices(self._words, self._weights, k=6))
 
     def groups(self, number: int) -> frozenset[str]:
         """An allow list of so many of twenty groups."""

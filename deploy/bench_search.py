@@ -4,32 +4,57 @@ import asyncio
 import sys
 import tempfile
 import time
+from contextlib import closing
+from dataclasses import dataclass
 from datetime import date
 from itertools import islice
 from pathlib import Path
 
+import msgspec
+
 from deploy.bench_corpus import CHUNKS, DIMENSIONS, Synthetic, SyntheticDocument, milliseconds
+from deploy.pinboard import read_pinboard
+from deploy.settings import Settings
 from retrieval.acl import Access, AccessFilter, Principal, access_filter
 from retrieval.catalog import Catalog, Content, Document, Entry
 from retrieval.edge_store import EdgeStore
+from retrieval.embed import Embedder
 from retrieval.fusion import fuse
-from retrieval.index import Fusion
+from retrieval.index import Fusion, IndexRecipe
+from retrieval.opening import place_of
+from retrieval.rerank import Reranker
+from retrieval.search import Finder
 from retrieval.store import Narrowing
 
 PER_DOCUMENT = 100
 QUERIES, LIMIT, CANDIDATES = 400, 10, 100
+FOUND, _WARM = 100, 5
 AUTHORITY = 20
 _FUSION = Fusion("convex", 0.5, 0.5)
 _PARSER, _INDEX, _TODAY = "synthetic", "idx-bench", date(2026, 11, 21)
 
 
-def measure_search() -> dict[str, dict[str, float | int]]:
-    """Milliseconds per query by how many chunks the caller may see; embedding is not part of any."""
-    with tempfile.TemporaryDirectory() as folder:
-        return asyncio.run(_measure(Path(folder)))
+def measure_search(settings: Settings) -> dict[str, dict[str, float | int]]:
+    """Milliseconds per query by how many chunks the caller may see, and of finding as the stable version does it."""
+    board = read_pinboard(settings.releases)
+    recipe = board.recipes[board.pins.index.stable]
+    place = place_of(settings)
+    with tempfile.TemporaryDirectory() as folder, closing(place.embedders.open(recipe.embedder)) as model:
+        reranker = place.rerankers.open(recipe.reranker, model) if recipe.reranker else None
+        finding = _Finding(msgspec.structs.replace(recipe, parser=_PARSER), model, reranker)
+        return asyncio.run(_measure(Path(folder), finding))
 
 
-async def _measure(folder: Path) -> dict[str, dict[str, float | int]]:
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    """The stable version's, over the synthetic corpus."""
+
+    recipe: IndexRecipe
+    embedder: Embedder
+    reranker: Reranker | None
+
+
+async def _measure(folder: Path, stable: _Finding) -> dict[str, dict[str, float | int]]:
     synthetic = Synthetic()
     store = EdgeStore.open(folder / "idx", DIMENSIONS)
     async with Catalog.open(folder / "catalog.db") as catalog:
@@ -40,10 +65,38 @@ async def _measure(folder: Path) -> dict[str, dict[str, float | int]]:
             permitted = PER_DOCUMENT * sum(access.permits(one) for one in allowed)
             section = f"hybrid search over {CHUNKS} chunks, {permitted} of them permitted"
             figures[section] = await _time(synthetic, store, catalog, access)
+        figures |= await _time_finding(synthetic, store, catalog, stable)
         section = f"authority read of {AUTHORITY} passages of {CHUNKS} chunks, SQLite"
         figures[section] = await _time_authority(synthetic, store, catalog, _member(20))
     await store.close()
     return figures
+
+
+async def _time_finding(
+    synthetic: Synthetic, store: EdgeStore, catalog: Catalog, stable: _Finding
+) -> dict[str, dict[str, float | int]]:
+    """All of finding, each question for the first time: with the tokens of passages compared, and without.
+
+    The two take turns, and each has questions of its own, so that neither finds what the other has left in memory.
+    """
+    plain = msgspec.structs.replace(stable.recipe, reranker=None, abstain_weakest=0.0)
+    finders = {
+        "by the stable version, comparing no tokens": Finder(plain, stable.embedder, store, catalog),
+        "by the stable version": Finder(stable.recipe, stable.embedder, store, catalog, stable.reranker),
+    }
+    taken: dict[str, list[float]] = {name: [] for name in finders}
+    access, degraded = _member(20), 0
+    for number in range(2 * (_WARM + FOUND)):
+        name = list(finders)[number % 2]
+        started = time.perf_counter()
+        findings = await finders[name].find(synthetic.question(), access, Narrowing(), limit=plain.passages)
+        if number >= 2 * _WARM:
+            taken[name].append(time.perf_counter() - started)
+            degraded += findings.degraded
+    rows: dict[str, float | int] = {}
+    for name, seconds in taken.items():
+        rows |= {f"{name}, p{percent} ms": milliseconds(seconds, percent) for percent in (50, 99)}
+    return {f"finding over {CHUNKS} chunks, embedding included": rows | {"not reranked in time": degraded}}
 
 
 def _member(groups: int) -> AccessFilter:

@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test duel crash check bench evaluate environments locks clean
+.PHONY: help run test duel crash check bench evaluate reranker environments locks clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -46,6 +46,9 @@ bench: environments ## Measure search and the gateway; writes docs/benchmarks
 
 evaluate: environments ## Score finding, abstaining and answers on the sample, and on what there is in DATA=; writes docs/benchmarks
 	@$(TWINPIN) evaluate $(if $(DATA),--data $(DATA)) $(ARGS)
+
+reranker: .venv/.twinpin.stamp ## Train the embedder on DATA= for finding and comparing token by token (ARGS="--steps 300")
+	@$(TWINPIN) train $(if $(DATA),--data $(DATA)) $(ARGS)
 
 clean: ## Remove environments, caches, and the data of the local stack
 	rm -rf .venv .engine .locks .twinpin .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -6,7 +6,7 @@ import typer
 from pydantic import ValidationError
 
 from deploy.client import GatewayRefused
-from deploy.commands import asking, documents, evaluate, index, ingest, keys, stack
+from deploy.commands import asking, documents, evaluate, index, ingest, keys, stack, train
 from deploy.desk import UnclearTenant
 from deploy.keys import KeyFileError
 from deploy.local import StackError
@@ -40,6 +40,7 @@ for command in (
     stack.run,
     stack.serve_model,
     stack.bench,
+    train.train,
 ):
     app.command(command.__name__.replace("_", "-"))(command)
 for group, name in (

@@ -10,10 +10,13 @@ from typing import Any
 from deploy.beir import Beir, BeirQuestion, load_beir
 from deploy.evaluate_abstention import calibration_of, evaluate_abstention
 from deploy.evaluate_retrieval import CONFIGURATIONS, evaluate_retrieval
+from deploy.evaluated import RERANKED
+from deploy.indexing import changed_recipe
 from deploy.measured import Measured
 from deploy.pinboard import read_pinboard
 from deploy.progress import RunProgress
 from deploy.settings import Settings
+from deploy.training.trained import find_trained, read_training, recipe_changes
 from retrieval.index import IndexRecipe
 from serving.generator import Message
 from serving.rewrite import rewrite_by_rule
@@ -26,8 +29,9 @@ _HISTORY, _REWRITTEN = "history concatenated", "rewritten by the rule"
 def measure_scifact(data: Path) -> Measured:
     """The split that fusion and reranking may be tuned on, and the one that only tests."""
     with tempfile.TemporaryDirectory() as keep:
-        rows = [_found(load_beir(data / "scifact", split), Path(keep)) for split in ("train", "test")]
-    return Measured({}, configurations=[row for split in rows for row in split])
+        splits = [load_beir(data / "scifact", split) for split in ("train", "test")]
+        rows = [row for split in splits for row in _found(split, Path(keep))]
+        return Measured({}, configurations=rows + _found_trained(splits[-1], Path(keep)))
 
 
 def measure_mtrag(data: Path) -> Measured:
@@ -38,6 +42,7 @@ def measure_mtrag(data: Path) -> Measured:
         usual = [row["configuration"] for row in rows if row["default"]]
         for how, questions in ((_HISTORY, _concatenated(beir)), (_REWRITTEN, _rewritten(beir))):
             rows += _asked_as(how, _found(replace(beir, questions=questions), Path(keep), usual))
+        rows += _found_trained(beir, Path(keep))
     return Measured({}, configurations=rows)
 
 
@@ -46,7 +51,7 @@ def measure_clapnq(data: Path) -> Measured:
     settings, beir = Settings(), load_beir(data / "clapnq_dev", "test")
     recipe = _stable(settings)
     with tempfile.TemporaryDirectory() as keep, RunProgress("evaluating") as progress:
-        rows = _found(beir, Path(keep))
+        rows = _found(beir, Path(keep)) + _found_trained(beir, Path(keep))
         calibration = asyncio.run(calibration_of(settings, recipe.name))
         abstention = asyncio.run(evaluate_abstention(beir, recipe, calibration, progress, Path(keep)))
     figures: dict[str, dict[str, Any]] = {
@@ -62,10 +67,27 @@ def _stable(settings: Settings) -> IndexRecipe:
 
 
 def _found(beir: Beir, keep: Path, only: Sequence[str] = CONFIGURATIONS) -> list[dict[str, Any]]:
-    recipe = _stable(Settings())
+    return _rows(beir, _stable(Settings()), keep, only)
+
+
+def _found_trained(beir: Beir, keep: Path) -> list[dict[str, Any]]:
+    """Embedded and reranked by the weights that were trained here, where there are some, and one folder of them."""
+    settings = Settings()
+    folder = find_trained(settings.models)
+    if folder is None:
+        return []
+    training, stable = read_training(folder), _stable(settings)
+    recipe = changed_recipe(stable, recipe_changes(stable, folder, training.digest))
+    informed = f"{INFORMED_BY}; weights trained on {training.told}"
+    told = {"configuration": f"{RERANKED}, trained", "default": False, "informed_by": informed}
+    return [{**row, **told} for row in _rows(beir, recipe, keep, [RERANKED])]
+
+
+def _rows(beir: Beir, recipe: IndexRecipe, keep: Path, only: Sequence[str]) -> list[dict[str, Any]]:
     with RunProgress(f"evaluating {beir.name}, {beir.split}") as progress:
         evaluation = asyncio.run(evaluate_retrieval(beir, recipe, progress, only=only, keep=keep))
-    return [{**row, "informed_by": INFORMED_BY} for row in evaluation.rows(recipe.name)]
+    pinned = _stable(Settings()).name
+    return [{**row, "informed_by": INFORMED_BY} for row in evaluation.rows(pinned)]
 
 
 def _asked_as(how: str, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -84,6 +84,7 @@ THROUGH: Mapping[str, set[str]] = {
     },
     "tokenizers": {"retrieval/encoder_openvino.py", "retrieval/modelfolder.py", "serving/tokens.py"},
     "torch": {
+        "deploy/training/learning.py",
         "retrieval/conversion.py",
         "retrieval/encoder_torch.py",
         "retrieval/rerank_local.py",

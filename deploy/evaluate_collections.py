@@ -71,13 +71,15 @@ def _found(beir: Beir, keep: Path, only: Sequence[str] = CONFIGURATIONS) -> list
 
 
 def _found_trained(beir: Beir, keep: Path) -> list[dict[str, Any]]:
-    """Embedded and reranked by the weights that were trained here, where there are some, and one folder of them."""
+    """By the weights that were trained here, where there is one folder of them and the stable version has others."""
     settings = Settings()
     folder = find_trained(settings.models)
     if folder is None:
         return []
     training, stable = read_training(folder), _stable(settings)
     recipe = changed_recipe(stable, recipe_changes(stable, folder, training.digest))
+    if recipe == stable:
+        return []
     informed = f"{INFORMED_BY}; weights trained on {training.told}"
     told = {"configuration": f"{RERANKED}, trained", "default": False, "informed_by": informed}
     return [{**row, **told} for row in _rows(beir, recipe, keep, [RERANKED])]

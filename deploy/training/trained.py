@@ -106,7 +106,7 @@ def read_training(folder: Path) -> Training:
 
 
 def recipe_changes(stable: IndexRecipe, folder: Path, digest: str) -> list[str]:
-    """What to set in a recipe so that trained weights embed and rerank."""
+    """What to set in a recipe so that trained weights embed and rerank; of another kind of reranker nothing stays."""
     fields = {
         "embedder.package": "",
         "embedder.path": str(folder),
@@ -115,7 +115,7 @@ def recipe_changes(stable: IndexRecipe, folder: Path, digest: str) -> list[str]:
         "reranker.kind": "late",
         "reranker.pairs": str(PAIRS),
     }
-    without = ["reranker=null"] if stable.reranker else []
+    without = ["reranker=null"] if stable.reranker and stable.reranker.kind != "late" else []
     return without + [f"{name}={_yaml(value)}" for name, value in fields.items()]
 
 

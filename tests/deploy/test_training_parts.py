@@ -7,13 +7,17 @@ import msgspec
 import pytest
 
 from deploy.indexing import changed_recipe
-from deploy.training.negatives import Example
+from deploy.training import shelf
+from deploy.training.negatives import Example, examples_of
 from deploy.training.plan import Batch, Plan, Turn, batches
+from deploy.training.sets import load_sets
 from deploy.training.shelf import Passage
 from deploy.training.trained import build_command, find_trained, recipe_changes
 from retrieval.index import Rerank
 from retrieval.likeness import likeness, unit_rows
+from retrieval.live import silent
 from tests.deploy.commandline import RECIPE
+from tests.deploy.test_training import TOPICS, judged
 
 FEW = Plan(steps=6, questions=2, negatives=2)
 
@@ -85,6 +89,29 @@ def test_likeness_of_tokens_is_that_of_finding() -> None:
     assert float(token_likeness(asked, ~own & own, told, theirs).abs().sum()) == 0.0
 
 
+async def test_passages_near_a_question_are_hard_unless_they_answer_it(tmp_path: Path) -> None:
+    (one,) = load_sets(None, [judged(tmp_path / "toy", "train")], "train", [])
+    examples = await examples_of(one, RECIPE, silent)
+    assert [example.question for example in examples] == [f"What is known of {topic}?" for topic in TOPICS]
+    for topic, example in zip(TOPICS, examples, strict=True):
+        (answer,) = example.positives
+        assert answer.text.startswith(f"Untitled\nAll about {topic}"), "as it is embedded"
+        assert answer.document not in {one.document for one in example.hard}
+        assert len(example.hard) == len(TOPICS) - 1
+
+
+async def test_an_answer_that_is_not_found_is_the_nearest_passage_of_its_document(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = judged(tmp_path / "toy", "train")
+    (folder / "qrels_train.tsv").write_text("q0\td1\t1\nq0\tgone\t1\n")
+    (one,) = load_sets(None, [folder], "train", [])
+    monkeypatch.setattr(shelf, "_DEPTH", 1)
+    (example,) = await examples_of(one, RECIPE, silent)
+    assert [f"All about {TOPICS[1]}" in passage.text for passage in example.positives] == [True]
+    assert [f"All about {TOPICS[0]}" in passage.text for passage in example.hard] == [True]
+
+
 def test_a_recipe_with_another_reranker_takes_trained_weights_too() -> None:
     other = Rerank("cross-encoder", 30, margin=0.2, package="some", digest="sha256:1")
     stable = msgspec.structs.replace(RECIPE, reranker=other)
@@ -94,6 +121,8 @@ def test_a_recipe_with_another_reranker_takes_trained_weights_too() -> None:
     assert recipe.reranker == Rerank("late", 12)
     assert (recipe.embedder.package, recipe.embedder.path) == ("", str(folder))
     assert shlex.split(build_command("idx", changes))[6::2] == changes
+    late = msgspec.structs.replace(RECIPE, reranker=Rerank("late", 8, blend=0.5))
+    assert changed_recipe(late, recipe_changes(late, folder, "sha256:12")).reranker == Rerank("late", 12, blend=0.5)
 
 
 def test_trained_weights_are_found_where_nobody_has_to_choose(tmp_path: Path) -> None:
@@ -106,3 +135,14 @@ def test_trained_weights_are_found_where_nobody_has_to_choose(tmp_path: Path) ->
     assert find_trained(tmp_path) == tmp_path / "late-12345678"
     (tmp_path / "late-9abcdef0" / "training.json").write_text("{}")
     assert find_trained(tmp_path) is None
+
+
+def test_bfloat16_is_for_cpus_that_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    from deploy.training.learning import precision
+
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True, "cpu_name": "any"})
+    assert precision() is torch.bfloat16
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": False, "cpu_name": "bf16"})
+    assert precision() is torch.float32

@@ -96,7 +96,7 @@ def test_a_sweep_over_judged_documents_measures_rankings(cli: Cli, tmp_path: Pat
     assert [one["changes"] for one in steps][1] == ["fusion.dense=0.2", "candidates=20"]
     assert {one["figures"]["ndcg@10"] for one in steps} == {1.0}
     assert "write it like chunker.budget=64,96,128" in refused(cli(*asked[:4], "--each", "chunker.budget"))
-    assert "with a field that is there" in refused(cli(*asked[:4], "--each", "chunker.bugdet=4"))
+    assert "unknown field `bugdet`" in refused(cli(*asked[:4], "--each", "chunker.bugdet=4"))
 
 
 def test_values_are_combined() -> None:

@@ -90,8 +90,8 @@ def phrases_of(text: str, words: Sequence[Word]) -> list[Phrase]:
 
     `words` are those of the text.
     """
-    runs = (words[start:end] for start, end in _runs(text, words))
-    return [phrase for run in runs if (phrase := _phrase(text, words, run)) is not None]
+    found = (_phrase(text, words, start, end) for start, end in _runs(text, words))
+    return [phrase for phrase in found if phrase is not None]
 
 
 def _runs(text: str, words: Sequence[Word]) -> Iterator[tuple[int, int]]:
@@ -146,9 +146,9 @@ def _links(words: Sequence[Word], place: int) -> bool:
     return following is not None and following.named and not following.pause
 
 
-def _phrase(text: str, words: Sequence[Word], run: Sequence[Word]) -> Phrase | None:
+def _phrase(text: str, words: Sequence[Word], at: int, to: int) -> Phrase | None:
     """The run without what only says how much or how good; None where nothing is left that says of what."""
-    kept = list(run)
+    kept = list(words[at:to])
     while kept and kept[0].base in TRIMMED and not kept[0].named:
         kept = kept[1:]
     while kept and _says_no_thing(kept[-1]):
@@ -156,7 +156,7 @@ def _phrase(text: str, words: Sequence[Word], run: Sequence[Word]) -> Phrase | N
     if all(word.base in NO_TOPIC and not word.named for word in kept):
         return None
     kept = kept[-LONGEST_PHRASE:]
-    start, end, at = kept[0].start, kept[-1].end, words.index(run[0])
+    start, end = kept[0].start, kept[-1].end
     article = words[at - 1].base if at and words[at - 1].base in _ARTICLES else ""
     stems = tuple(stem(word.base) for word in kept)
     return Phrase(" ".join(text[start:end].split()), stems, start, end, any(word.named for word in kept), article)

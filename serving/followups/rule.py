@@ -12,6 +12,7 @@ from serving.followups.words import BREAKING, GREETING, PERSONS, PLURAL, POSSESS
 from serving.generator import Message
 
 LONGEST_FOLLOW_UP = 40  # words: what is longer says itself what it is about
+_LONGEST_READ = 200  # words of a question in which its topics are looked for
 TURN_CHARACTERS = 500  # of an earlier question that are read
 TURNS = 12  # that are read, answers among them
 MISFIT = 0.7  # of a topic's weight, where the pronoun is plural and the topic is not, or the reverse
@@ -49,7 +50,7 @@ def _asks_who(question: str) -> bool:
 
 def _read(question: str, about: list[Sequence[Topic]]) -> str:
     words = words_of(question)
-    phrases = phrases_of(question, words)
+    phrases = phrases_of(question, words[:_LONGEST_READ])
     resolved = _resolve(question, words, phrases, weighed(about))
     about.append(asked_about(words, phrases, resolved.topic, pointed=resolved.pointed))
     return resolved.question

@@ -80,7 +80,7 @@ async def _sample(index: LiveIndex, finder: Finder, asked: GoldenQuestion, *, an
     )
     if not findings.passages:
         return None
-    return Sample(asked.question, findings.confidence, findings.passages[0].passage.category, answerable)
+    return Sample(asked.question, findings.confidence, findings.category, answerable)
 
 
 async def _without(index: LiveIndex, asked: GoldenQuestion) -> Finder:

@@ -93,7 +93,7 @@ class Answering:
 
     def _salt(self, access: AccessFilter, pins: ResolvedPins) -> str:
         """Callers with different permissions share no prefix cache, so its timing tells none what others asked."""
-        scope = "\x1f".join((access.tenant, *sorted(access.grants), pins.index, pins.model))
+        scope = "\x1f".join((access.scope, pins.index, pins.model))
         return hmac.new(self._salt_key, scope.encode(), hashlib.sha256).hexdigest()
 
 

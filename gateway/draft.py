@@ -48,7 +48,8 @@ class Draft:
         self.findings = findings
         self.confidence = confidence
         laps = findings.timings
-        self.timings |= {"retrieval": laps["embed"] + laps["search"], "rerank": laps["rerank"]}
+        self.timings["retrieval"] = laps["embed"] + laps["search"] + laps["pack"]
+        self.timings |= {stage: laps[stage] for stage in ("rerank", "confidence")}
 
     def sources(self) -> Sources:
         """What was found, and for which words where they are not the user's."""
@@ -101,7 +102,7 @@ class Draft:
 
     def record(self, exchange: Exchange) -> InteractionRecord:
         """What is kept, whether the answer was finished, failed or abandoned by its client."""
-        asked, verdict, used = exchange.asked, self.verdict, self.usage
+        asked, verdict, used = exchange.asked, self.verdict, self.usage or self.settle(exchange.pins.model_version)
         return InteractionRecord(
             id=exchange.id,
             created=exchange.created,
@@ -129,10 +130,10 @@ class Draft:
             collapsed=self.findings.collapsed if self.findings else 0,
             degraded=self.findings.degraded if self.findings else False,
             warnings=tuple(notice.code for notice in verdict.warnings) if verdict else (),
-            prompt_tokens=used.prompt_tokens if used else 0,
-            completion_tokens=used.completion_tokens if used else 0,
-            cached_tokens=used.cached_tokens if used else 0,
-            cost=used.cost if used else 0.0,
+            prompt_tokens=used.prompt_tokens,
+            completion_tokens=used.completion_tokens,
+            cached_tokens=used.cached_tokens,
+            cost=used.cost,
             timings=self.timings,
         )
 

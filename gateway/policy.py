@@ -12,13 +12,12 @@ from serving.grounding import Citation, Grounding
 def confidence_in(findings: Findings, recipe: IndexRecipe, calibration: Calibration | None) -> Confidence:
     """What was found, held against the index version's calibration, or its recipe where it has none.
 
-    The best passage's category may have a threshold of its own.
+    The category of the passage that it is the confidence of may have a threshold of its own.
     """
     value = findings.confidence
     if calibration is None:
         return Confidence(value, recipe.abstain_below, None)
-    category = findings.passages[0].passage.category if findings.passages else None
-    return Confidence(value, calibration.threshold_of(category), calibration.probability(value))
+    return Confidence(value, calibration.threshold_of(findings.category), calibration.probability(value))
 
 
 def enough_evidence(findings: Findings, confidence: Confidence) -> Reason | None:

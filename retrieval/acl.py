@@ -42,6 +42,11 @@ class AccessFilter:
         if seal is not _SEAL:
             raise TypeError("an AccessFilter is made by retrieval.acl.access_filter, from a verified Principal")
 
+    @property
+    def scope(self) -> str:
+        """The same for callers whom the same is permitted: what is shared more widely, its timing tells to others."""
+        return "\x1f".join((self.tenant, *sorted(self.grants)))
+
     def permits(self, access: Access) -> bool:
         """The whole access rule, in one place."""
         return (

@@ -8,14 +8,15 @@ from retrieval.findings import Found
 from retrieval.index import IndexRecipe
 from retrieval.sparse import Bm25Encoder
 
-# Comparing token by token costs, and what is evidence stands in front.
+# Comparing token by token costs, and of the passages that are shown two are near enough to decide.
 _COMPARED = 2
 
 
 class Confidence:
-    """Confidence under one index version; it never depends on other passages, so that one threshold serves everybody.
+    """Confidence under one index version: of the passages that are shown that of the surest.
 
-    RecipeError when the recipe has tokens compared and its embedder gives none.
+    A passage's depends on the question and its own words alone, so that one threshold serves everybody. RecipeError
+    when the recipe has tokens compared and its embedder gives none.
     """
 
     def __init__(self, recipe: IndexRecipe, embedder: Embedder, sparse: Bm25Encoder) -> None:
@@ -29,28 +30,31 @@ class Confidence:
         self._embedder = embedder
         self._sparse = sparse
 
-    async def of(self, question: str, found: Sequence[Found], worded: Callable[[Found], str]) -> float:
-        """That of the best of what was found, 0.0 where there is nothing; `worded` gives words with their context.
+    async def of(
+        self, question: str, shown: Sequence[Found], worded: Callable[[Found], str], *, scope: str, since: int
+    ) -> tuple[float, Found | None]:
+        """The highest confidence and the passage it is of, none where nothing is shown.
 
-        EmbedderUnavailable when the recipe has the question's tokens compared and that cannot be done now.
+        `worded` gives a passage's words with their context. EmbedderUnavailable when tokens are to be compared and
+        that cannot be done now.
         """
-        if not self._weakest:
-            return max((self._blended(question, one) for one in found), default=0.0)
-        first = found[:_COMPARED]
-        likenesses = await self._embedder.compare(question, [worded(one) for one in first]) if first else ()
-        each = (
-            (1 - self._weakest) * self._blended(question, one) + self._weakest * max(0.0, likeness.weakest)
-            for one, likeness in zip(first, likenesses, strict=True)
-        )
-        return max(each, default=0.0)
+        asked = frozenset(self._sparse.query(question).indices) if self._coverage else frozenset()
+        rated = sorted(((self._rated(asked, one), one) for one in shown), key=lambda pair: -pair[0])
+        if self._weakest and rated:
+            rated = rated[:_COMPARED]
+            texts = [worded(one) for _, one in rated]
+            likenesses = await self._embedder.compare(question, texts, scope=scope, since=since)
+            rated = [
+                ((1 - self._weakest) * first + self._weakest * max(0.0, likeness.weakest), one)
+                for (first, one), likeness in zip(rated, likenesses, strict=True)
+            ]
+        return max(rated, key=lambda pair: pair[0], default=(0.0, None))
 
-    def _blended(self, question: str, found: Found) -> float:
+    def _rated(self, asked: frozenset[int], found: Found) -> float:
         """A passage's cosine, blended with the share of the question's words that it has."""
         if not self._coverage:
             return found.cosine
-        asked = set(self._sparse.query(question).indices)
         passage = found.passage
         words = " ".join((passage.title, *passage.ref.heading, passage.ref.header, passage.text))
-        held = self._sparse.document(words).indices
-        covered = len(asked.intersection(held)) / len(asked) if asked else 0.0
+        covered = len(asked.intersection(self._sparse.document(words).indices)) / len(asked) if asked else 0.0
         return (1 - self._coverage) * found.cosine + self._coverage * covered

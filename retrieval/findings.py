@@ -23,7 +23,9 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """`confidence` is that of the best passage, 0.0 where there are none. Timings are seconds per stage.
+    """`confidence` is the highest of what is shown, 0.0 where nothing is; `category` is that passage's.
+
+    Timings are seconds per stage.
 
     `violations` counts chunks whose own access fields forbid the caller although the store returned them;
     `stale` counts chunks that the catalog dropped (changed, superseded, expired, revoked or gone); `collapsed` counts
@@ -37,3 +39,4 @@ class Findings:
     stale: int
     degraded: bool
     collapsed: int = 0
+    category: str | None = None

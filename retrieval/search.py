@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date
 
 from retrieval.acl import AccessFilter
@@ -53,25 +53,32 @@ class Finder:
         limit: int,
         rerank_within: float = 0.5,
         earlier: Sequence[str] = (),
+        confident: bool = True,
     ) -> Findings:
         """The best `limit` passages that `access` permits and the catalog confirms.
 
         What the `earlier` questions of the same conversation find, newest last, stays a candidate. A reranker has
-        `rerank_within` seconds.
+        `rerank_within` seconds. Unless it is to be `confident`, confidence is 0.0 and costs nothing.
         """
-        clock = _Clock()
+        clock, scope, since = _Clock(), access.scope, self._embedder.age
         wanted = max(limit * (_NEIGHBOURS if self._recipe.packing else 1), self._pairs)
-        query, *before = await asyncio.gather(*(self._query(one, wanted) for one in (question, *earlier)))
+        query, *before = await asyncio.gather(*(self._query(one, scope, wanted) for one in (question, *earlier)))
         clock.lap("embed")
         gathered = await self._gatherer.gather(query, before, access, narrowing, wanted)
         merged = list(gathered.merged(self._recipe.freshness))
         clock.lap("search")
-        found, degraded = await self._rerank(question, merged[:wanted], rerank_within)
-        confidence = await self._confidence.of(question, found[:limit], self._worded)
+        work = _Work(question, scope, since)
+        found, degraded = await self._rerank(work, merged[:wanted], rerank_within)
         clock.lap("rerank")
+        packed = await self._packed(found, gathered.windows, limit)
+        clock.lap("pack")
+        chunks = [one for one, _ in packed] if confident else []
+        confidence, surest = await self._confidence.of(question, chunks, self._worded, scope=scope, since=since)
+        clock.lap("confidence")
         return Findings(
-            passages=tuple(self._packed(found, gathered.windows, limit)),
+            passages=tuple(replace(one, passage=passage) for one, passage in packed),
             confidence=confidence,
+            category=surest.passage.category if surest else None,
             timings=clock.laps,
             violations=gathered.violations,
             stale=gathered.stale,
@@ -83,11 +90,11 @@ class Finder:
     def _pairs(self) -> int:
         return self._recipe.reranker.pairs if self._recipe.reranker and self._reranker else 0
 
-    async def _query(self, question: str, wanted: int) -> HybridQuery:
-        dense = await self._embedder.embed_query(question)
+    async def _query(self, question: str, scope: str, wanted: int) -> HybridQuery:
+        dense = await self._embedder.embed_query(question, scope=scope)
         return HybridQuery(dense, self._sparse.query(question), max(self._recipe.candidates, wanted))
 
-    async def _rerank(self, question: str, found: list[Found], within: float) -> tuple[list[Found], bool]:
+    async def _rerank(self, work: "_Work", found: list[Found], within: float) -> tuple[list[Found], bool]:
         """Reorder the first pairs while there is time; past the deadline the fused order stands, degraded.
 
         Both opinions are scaled from the worst to the best of the pairs, so that each counts as the recipe says.
@@ -97,7 +104,8 @@ class Finder:
             return found, False
         try:
             async with asyncio.timeout(within):
-                scores = await self._reranker.rerank(question, [self._worded(one) for one in pairs])
+                texts = [self._worded(one) for one in pairs]
+                scores = await self._reranker.rerank(work.question, texts, scope=work.scope, since=work.since)
         except (TimeoutError, RerankerUnavailable):
             return found, True
         fused = _scaled([one.score for one in pairs])
@@ -115,11 +123,25 @@ class Finder:
         path = " > ".join(dict.fromkeys(filter(None, (passage.title, *ref.heading)))) if titled else ""
         return "\n".join(filter(None, (path, ref.header, passage.text)))
 
-    def _packed(self, found: Sequence[Found], windows: Mapping[ChunkRef, Passage], limit: int) -> list[Found]:
-        if self._recipe.packing is None:
-            return list(found[:limit])
-        packed = pack(found, windows, self._recipe.packing, limit=limit, count_tokens=self._embedder.count_tokens)
-        return [replace(one, passage=passage) for one, passage in packed]
+    async def _packed(
+        self, found: Sequence[Found], windows: Mapping[ChunkRef, Passage], limit: int
+    ) -> list[tuple[Found, Passage]]:
+        """Each best chunk with what is shown of it; growing counts tokens, for which some embedders ask a server."""
+        packing, count = self._recipe.packing, self._embedder.count_tokens
+        if packing is None:
+            return [(one, one.passage) for one in found[:limit]]
+        if not packing.grow:
+            return pack(found, windows, packing, limit=limit, count_tokens=count)
+        return await asyncio.to_thread(pack, found, windows, packing, limit=limit, count_tokens=count)
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """A question, on whose behalf, and the embedder's age before anything was read for it."""
+
+    question: str
+    scope: str
+    since: int
 
 
 def _scaled(scores: Sequence[float]) -> list[float]:

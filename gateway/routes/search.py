@@ -25,7 +25,7 @@ async def search(request: Request, body: SearchRequest) -> Response:
         finder = resolved.index_version.finder
         async with asyncio.timeout(here.settings.answer_seconds):
             findings = await finder.find(
-                body.query, access_filter(principal), narrowing_of(body.filter), limit=body.limit
+                body.query, access_filter(principal), narrowing_of(body.filter), limit=body.limit, confident=False
             )
     here.metrics.found(resolved.index, findings)
     shown: dict[str, Any] = {

@@ -228,7 +228,9 @@ def test_a_failure_is_told_by_where_the_document_was() -> None:
 class Contrarian:
     """A reranker that prefers what was found last."""
 
-    async def rerank(self, question: str, texts: Sequence[str]) -> list[float]:
+    async def rerank(
+        self, question: str, texts: Sequence[str], *, scope: str = "", since: int | None = None
+    ) -> list[float]:
         """Scores that turn the order round."""
         return [float(place) for place in range(len(texts))]
 

@@ -58,7 +58,7 @@ def test_an_answer_says_how_it_was_made(house: House) -> None:
         "cached_tokens": 0,
         "cost": pytest.approx((prompt_tokens + 2 * 12) / 1e6),
     }
-    assert answer["timings"].keys() == {"retrieval", "rerank", "first_token", "generation", "total"}
+    assert answer["timings"].keys() == {"retrieval", "rerank", "confidence", "first_token", "generation", "total"}
     assert all(0 <= seconds <= answer["timings"]["total"] for seconds in answer["timings"].values())
 
 

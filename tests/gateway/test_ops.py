@@ -145,7 +145,7 @@ def test_an_answers_headers_say_how_it_was_made(house: House, stream: bool) -> N
 
 def test_a_json_answer_has_its_timing_as_a_header(house: House) -> None:
     stages = re.findall(r"(\w+);dur=(\d+\.\d)", house.ask().headers["server-timing"])
-    assert [stage for stage, _ in stages] == ["retrieval", "rerank", "first_token", "generation", "total"]
+    assert [stage for stage, _ in stages] == ["retrieval", "rerank", "confidence", "first_token", "generation", "total"]
 
 
 def test_metrics_move(house: House) -> None:

@@ -16,6 +16,7 @@ from retrieval.errors import CatalogError, IndexBehind, RecipeError, RerankerUna
 from retrieval.findings import Findings
 from retrieval.fusion import ChunkId, Legs
 from retrieval.index import Bm25, Chunker, Embedding, Fusion, IndexRecipe, Packing, Rerank
+from retrieval.likeness import Likeness
 from retrieval.memory_store import MemoryStore
 from retrieval.rerank import Reranker
 from retrieval.search import Finder
@@ -129,7 +130,7 @@ async def test_best_first_with_words_and_scores(world: World) -> None:
     assert best.bm25 > 0.0 == other.bm25
     assert findings.confidence == best.cosine > other.cosine
     assert (findings.violations, findings.stale, findings.degraded) == (0, 0, False)
-    assert set(findings.timings) == {"embed", "search", "rerank"}
+    assert set(findings.timings) == {"embed", "search", "rerank", "pack", "confidence"}
 
 
 async def test_what_the_catalog_alone_has_revoked_superseded_or_changed_is_refilled(world: World) -> None:
@@ -253,6 +254,25 @@ async def test_confidence_is_that_of_the_best_passage_and_does_not_depend_on_oth
     assert crowded.confidence == alone.confidence == alone.passages[0].cosine
 
 
+async def test_confidence_is_of_the_surest_passage_that_is_shown_and_tells_its_category(ranked: World) -> None:
+    await ranked.add("surest", "refund period refund", category="policy")
+    ranked.recipe = msgspec.structs.replace(ranked.recipe, reranker=Rerank("cross-encoder", pairs=4, blend=1.0))
+    scores = SCORES | {"refund period": 9.0, "refund period refund": 5.0}
+    findings = await ranked.find("refund period refund", reranker=Scripted(scores))
+    assert names(findings) == ["first", "surest"]
+    cosines = {one.passage.ref.document: one.cosine for one in findings.passages}
+    assert findings.confidence == cosines["surest"] > cosines["first"]
+    assert findings.category == "policy"
+
+
+async def test_a_search_that_asks_for_no_confidence_compares_nothing(world: World) -> None:
+    world.recipe = msgspec.structs.replace(RECIPE, abstain_weakest=0.5, abstain_coverage=0.5)
+    await world.add("doc", "refund period")
+    finder = Finder(world.recipe, Silenced(64), world.store, world.catalog)
+    findings = await finder.find(QUESTION, reader("staff"), ANYTHING, limit=2, confident=False)
+    assert (names(findings), findings.confidence, findings.category) == (["doc"], 0.0, None)
+
+
 async def test_confidence_may_count_the_words_of_the_question_that_a_passage_holds(world: World) -> None:
     world.recipe = msgspec.structs.replace(RECIPE, abstain_coverage=0.5)
     await world.add("refund", "money back")
@@ -269,6 +289,15 @@ async def test_confidence_may_count_the_least_similar_words_of_the_question(worl
     assert both.confidence > 0.5 * both.passages[0].cosine + 0.3, "all words of the question are there"
     assert whole.confidence > part.confidence
     assert (await world.find("refund", access=reader("nobody"))).confidence == 0.0
+
+
+class Silenced(HashEmbedder):
+    """Must not be asked to compare."""
+
+    async def compare(
+        self, question: str, passages: Sequence[str], *, scope: str = "", since: int | None = None
+    ) -> list[Likeness]:
+        raise AssertionError("nobody is to be told how sure it is")
 
 
 class Silent(HashEmbedder):
@@ -358,7 +387,9 @@ class Scripted:
     seconds: float = 0.0
     asked: list[str] = field(default_factory=list)
 
-    async def rerank(self, question: str, texts: Sequence[str]) -> list[float]:
+    async def rerank(
+        self, question: str, texts: Sequence[str], *, scope: str = "", since: int | None = None
+    ) -> list[float]:
         self.asked = list(texts)
         await asyncio.sleep(self.seconds)
         return [self.scores[text] for text in texts]
@@ -449,7 +480,9 @@ async def test_a_reranker_that_misses_its_deadline_leaves_the_fused_order(ranked
 
 async def test_a_reranker_that_is_gone_leaves_the_fused_order(ranked: World) -> None:
     class Gone(Scripted):
-        async def rerank(self, question: str, texts: Sequence[str]) -> list[float]:
+        async def rerank(
+            self, question: str, texts: Sequence[str], *, scope: str = "", since: int | None = None
+        ) -> list[float]:
             raise RerankerUnavailable("gone")
 
     findings = await ranked.find(reranker=Gone({}))

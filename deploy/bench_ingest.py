@@ -133,15 +133,21 @@ class _Recording:
         self.texts.extend(texts)
         return self.inner.embed(texts)
 
-    async def embed_query(self, text: str) -> list[float]:
-        return await self.inner.embed_query(text)
+    async def embed_query(self, text: str, *, scope: str = "") -> list[float]:
+        return await self.inner.embed_query(text, scope=scope)
 
     @property
     def compares(self) -> bool:
         return self.inner.compares
 
-    async def compare(self, question: str, passages: Sequence[str]) -> list[Likeness]:
-        return await self.inner.compare(question, passages)
+    async def compare(
+        self, question: str, passages: Sequence[str], *, scope: str = "", since: int | None = None
+    ) -> list[Likeness]:
+        return await self.inner.compare(question, passages, scope=scope, since=since)
+
+    @property
+    def age(self) -> int:
+        return self.inner.age
 
     def forget(self) -> None:
         self.inner.forget()

@@ -22,9 +22,15 @@ _BATCH, _CHARACTERS_A_CORE = 32, 2_048  # a batch that nobody waits for any more
 
 
 @dataclass(frozen=True, slots=True)
+class _Text:
+    words: str
+    scope: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class _Pair:
-    question: str
-    passage: str
+    question: _Text
+    passage: _Text
     age: int
 
 
@@ -47,13 +53,23 @@ class Comparer:
             most=_BATCH,
         )
 
-    async def compare(self, question: str, passages: Sequence[str]) -> list[Likeness]:
+    @property
+    def age(self) -> int:
+        """How often all was let go of."""
+        return self._held.age
+
+    async def compare(
+        self, question: str, passages: Sequence[str], *, scope: str = "", since: int | None = None
+    ) -> list[Likeness]:
         """Each passage's likeness to the question; whoever leaves takes along what of it was not begun.
 
+        The question's token vectors are of use to those of its `scope` only, a passage's to all who may read it.
+        Nothing is held if all was let go of after `since`, the `age` when the words were read, or now.
         EmbedderUnavailable when too many wait.
         """
-        age = self._held.age
-        return await self._batcher.submit_all([_Pair(question, passage, age) for passage in passages])
+        age = self.age if since is None else since
+        asked = _Text(question, scope)
+        return await self._batcher.submit_all([_Pair(asked, _Text(passage), age) for passage in passages])
 
     def forget(self) -> None:
         """Hold no token vectors any more, nor any of what is being compared just now."""
@@ -64,20 +80,22 @@ class Comparer:
         self._batcher.close()
 
     def _cost(self, pair: _Pair) -> int:
-        return 0 if pair.passage in self._held else len(pair.passage)
+        return 0 if pair.passage.words in self._held else len(pair.passage.words)
 
     def _compare(self, pairs: Sequence[_Pair]) -> list[Likeness]:
         vectors = self._vectors(pairs)
         return [likeness(vectors[pair.question], vectors[pair.passage]) for pair in pairs]
 
-    def _vectors(self, pairs: Sequence[_Pair]) -> dict[str, _Held]:
-        """Of each text once, whoever sent it: what is not held is encoded, all of it together."""
-        ages = {text: pair.age for pair in reversed(pairs) for text in (pair.question, pair.passage)}
-        known = {text: held for text in ages if (held := self._held.get(text)) is not None}
+    def _vectors(self, pairs: Sequence[_Pair]) -> dict[_Text, _Held]:
+        """Of each text once in its scope: what is not held is encoded, all of it together."""
+        latest_first = sorted(pairs, key=lambda pair: -pair.age)  # of words that were read twice, the first time counts
+        ages = {text: pair.age for pair in latest_first for text in (pair.question, pair.passage)}
+        known = {text: held for text in ages if (held := self._held.get(text.words, text.scope)) is not None}
         missing = [text for text in ages if text not in known]
-        for text, made in zip(missing, self._encode(missing) if missing else (), strict=True):
+        encoded = self._encode([text.words for text in missing]) if missing else ()
+        for text, made in zip(missing, encoded, strict=True):
             known[text] = made.astype("float16")
-            self._held.put(text, known[text], ages[text])
+            self._held.put(text.words, known[text], ages[text], text.scope)
         return known
 
 

@@ -33,15 +33,19 @@ class Embedder(Protocol):
         ...
 
     def count_tokens(self, text: str) -> int:
-        """Tokens of `text` for this model, without special tokens."""
+        """Tokens of `text` for this model, without special tokens; may block for the answer of a server."""
         ...
 
     def embed(self, texts: Sequence[str]) -> list[list[float]]:
         """Embed chunks, blocking; for ingestion."""
         ...
 
-    async def embed_query(self, text: str) -> list[float]:
-        """Embed one question without blocking the event loop."""
+    async def embed_query(self, text: str, *, scope: str = "") -> list[float]:
+        """Embed one question without blocking the event loop.
+
+        Its vector is held, or waited for, for those of the same `scope` only: how long it takes tells nobody else
+        that it was asked.
+        """
         ...
 
     @property
@@ -49,8 +53,20 @@ class Embedder(Protocol):
         """Whether there are vectors of tokens to compare by."""
         ...
 
-    async def compare(self, question: str, passages: Sequence[str]) -> list[Likeness]:
-        """How near each passage's tokens are to the question's, off the event loop."""
+    async def compare(
+        self, question: str, passages: Sequence[str], *, scope: str = "", since: int | None = None
+    ) -> list[Likeness]:
+        """How near each passage's tokens are to the question's, off the event loop.
+
+        The question's token vectors are held for those of the same `scope` only, those of passages for all: ask with
+        passages that the asker may read. What was let go of after `since`, the `age` when the words were read, is
+        compared and not held.
+        """
+        ...
+
+    @property
+    def age(self) -> int:
+        """How often all was let go of: what was read before one more is held no longer."""
         ...
 
     def forget(self) -> None:
@@ -106,6 +122,7 @@ class HashEmbedder:
 
     def __init__(self, dimensions: int = 64) -> None:
         self._dimensions = dimensions
+        self._age = 0
 
     @property
     def dimensions(self) -> int:
@@ -125,7 +142,7 @@ class HashEmbedder:
         """Embed texts."""
         return [self._vector(text) for text in texts]
 
-    async def embed_query(self, text: str) -> list[float]:
+    async def embed_query(self, text: str, *, scope: str = "") -> list[float]:
         """Embed a question."""
         return self._vector(text)
 
@@ -134,12 +151,20 @@ class HashEmbedder:
         """By the vectors of single words."""
         return True
 
-    async def compare(self, question: str, passages: Sequence[str]) -> list[Likeness]:
+    async def compare(
+        self, question: str, passages: Sequence[str], *, scope: str = "", since: int | None = None
+    ) -> list[Likeness]:
         """Compare word by word; two words are alike where they are the same, or by chance."""
         return await asyncio.to_thread(self._compare, question, passages)
 
+    @property
+    def age(self) -> int:
+        """How often it was told to forget."""
+        return self._age
+
     def forget(self) -> None:
-        """Nothing is held."""
+        """Nothing is held; count."""
+        self._age += 1
 
     def close(self) -> None:
         """Nothing is held."""

@@ -60,22 +60,32 @@ class LocalEmbedder:
         """Embed chunks; of larger lists more are of about one length, so that less goes into padding."""
         return self._passages.complete(texts, self._encode_passages)
 
-    async def embed_query(self, text: str) -> list[float]:
-        """Embed a question in the next batch, or with whoever asks the same just now."""
-        held = self._questions.get(text)
-        return held or list(await self._flights.join(text_key(text), lambda: self._embed_question(text)))
+    async def embed_query(self, text: str, *, scope: str = "") -> list[float]:
+        """Embed a question in the next batch, or with whoever of that scope asks the same just now."""
+        held = self._questions.get(text, scope)
+        return held or list(await self._flights.join(text_key(text, scope), lambda: self._embed_question(text, scope)))
 
     @property
     def compares(self) -> bool:
         """Every model that runs here gives its tokens' vectors."""
         return True
 
-    async def compare(self, question: str, passages: Sequence[str]) -> list[Likeness]:
+    async def compare(
+        self, question: str, passages: Sequence[str], *, scope: str = "", since: int | None = None
+    ) -> list[Likeness]:
         """Each passage's likeness to the question by their tokens, those of the recipe's prefixes among them."""
         recipe = self._recipe
         return await self._comparer.compare(
-            recipe.query_prefix + question, [recipe.passage_prefix + passage for passage in passages]
+            recipe.query_prefix + question,
+            [recipe.passage_prefix + passage for passage in passages],
+            scope=scope,
+            since=since,
         )
+
+    @property
+    def age(self) -> int:
+        """How often all was let go of; token vectors are let go of last."""
+        return self._comparer.age
 
     def forget(self) -> None:
         """Hold no vector of what was embedded or compared any more."""
@@ -88,10 +98,10 @@ class LocalEmbedder:
         self._batcher.close()
         self._comparer.close()
 
-    async def _embed_question(self, text: str) -> list[float]:
+    async def _embed_question(self, text: str, scope: str) -> list[float]:
         age = self._questions.age
         vector = await self._batcher.submit(text)
-        self._questions.put(text, vector, age)
+        self._questions.put(text, vector, age, scope)
         return vector
 
     def _encode_questions(self, texts: Sequence[str]) -> list[list[float]]:

@@ -80,22 +80,29 @@ class ServedEmbedder:
         """Embed chunks; several batches are under way at once, and one that fails is sent again a few times."""
         return self._passages.complete(texts, lambda missing: self._client.wait(self._embed_passages(missing)))
 
-    async def embed_query(self, text: str) -> list[float]:
-        """Embed a question, or wait for the answer to whoever asks the same just now."""
-        held = self._questions.get(text)
-        return held or list(await self._flights.join(text_key(text), lambda: self._embed_question(text)))
+    async def embed_query(self, text: str, *, scope: str = "") -> list[float]:
+        """Embed a question, or wait for the answer to whoever of that scope asks the same just now."""
+        held = self._questions.get(text, scope)
+        return held or list(await self._flights.join(text_key(text, scope), lambda: self._embed_question(text, scope)))
 
     @property
     def compares(self) -> bool:
         """An OpenAI-compatible endpoint for embeddings gives a vector a text, and none of its tokens."""
         return False
 
-    async def compare(self, question: str, passages: Sequence[str]) -> list[Likeness]:
+    async def compare(
+        self, question: str, passages: Sequence[str], *, scope: str = "", since: int | None = None
+    ) -> list[Likeness]:
         """EmbedderUnavailable always."""
         raise EmbedderUnavailable(
             f"the embedding server gives no token vectors of {self._recipe.path!r} to compare passages by: set "
             "embedder.runtime to torch or openvino"
         )
+
+    @property
+    def age(self) -> int:
+        """How often all was let go of."""
+        return self._questions.age
 
     def forget(self) -> None:
         """Hold no vector, and no count, of what was embedded any more."""
@@ -107,10 +114,11 @@ class ServedEmbedder:
         """Close the connections."""
         self._client.close()
 
-    async def _embed_question(self, text: str) -> list[float]:
+    async def _embed_question(self, text: str, scope: str) -> list[float]:
+        age = self._questions.age
         asked = self._recipe.query_prefix + text
         (vector,) = await self._client.join(self._trusted_vectors([asked], _QUESTION_SECONDS))
-        self._questions.put(text, vector)
+        self._questions.put(text, vector, age, scope)
         return vector
 
     async def _embed_passages(self, texts: Sequence[str]) -> list[list[float]]:

@@ -16,8 +16,13 @@ _Model: TypeAlias = tuple[str, str, str, str]
 class Reranker(Protocol):
     """Scores how well each text answers a question."""
 
-    async def rerank(self, question: str, texts: Sequence[str]) -> list[float]:
-        """One score per text, higher is better; comparable within one call only. Errors: RerankerUnavailable."""
+    async def rerank(
+        self, question: str, texts: Sequence[str], *, scope: str = "", since: int | None = None
+    ) -> list[float]:
+        """One score per text, higher is better; comparable within one call only. Errors: RerankerUnavailable.
+
+        `scope` and `since` are the embedder's, for a reranker that holds what it compares.
+        """
         ...
 
     def forget(self) -> None:
@@ -70,10 +75,12 @@ class LateReranker:
             )
         self._embedder = embedder
 
-    async def rerank(self, question: str, texts: Sequence[str]) -> list[float]:
+    async def rerank(
+        self, question: str, texts: Sequence[str], *, scope: str = "", since: int | None = None
+    ) -> list[float]:
         """How near each text has something to the question's tokens, on the average."""
         try:
-            compared = await self._embedder.compare(question, texts)
+            compared = await self._embedder.compare(question, texts, scope=scope, since=since)
         except EmbedderUnavailable as error:
             raise RerankerUnavailable(f"the embedder compares no tokens: {error}") from error
         return [one.mean for one in compared]

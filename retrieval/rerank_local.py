@@ -38,7 +38,9 @@ class LocalReranker:
             most=_BATCH,
         )
 
-    async def rerank(self, question: str, texts: Sequence[str]) -> list[float]:
+    async def rerank(
+        self, question: str, texts: Sequence[str], *, scope: str = "", since: int | None = None
+    ) -> list[float]:
         """Scores in the texts' order. Whoever leaves before the end takes along what was not begun."""
         scores = await self._batcher.submit_all([(question, text) for text in texts])
         if not all(map(math.isfinite, scores)):

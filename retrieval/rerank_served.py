@@ -62,7 +62,9 @@ class ServedReranker:
             self._client.close()
             raise
 
-    async def rerank(self, question: str, texts: Sequence[str]) -> list[float]:
+    async def rerank(
+        self, question: str, texts: Sequence[str], *, scope: str = "", since: int | None = None
+    ) -> list[float]:
         """Scores in the texts' order, in one request; whoever leaves ends it."""
         if not texts:
             return []

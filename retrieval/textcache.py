@@ -21,7 +21,7 @@ class TextCache(Generic[Value]):
         self._age = 0
 
     def __contains__(self, text: str) -> bool:
-        """Whether the value of a text is held; to look is not to use."""
+        """Whether the value of a text is held, in no scope; to look is not to use."""
         with self._lock:
             return text_key(text) in self._held
 
@@ -37,21 +37,21 @@ class TextCache(Generic[Value]):
         with self._lock:
             return self._age
 
-    def get(self, text: str) -> Value | None:
-        """The value of a text, if it is held."""
-        key = text_key(text)
+    def get(self, text: str, scope: str = "") -> Value | None:
+        """The value of a text, if it is held in that scope."""
+        key = text_key(text, scope)
         with self._lock:
             held = self._held.get(key)
             if held is not None:
                 self._held.move_to_end(key)
             return held
 
-    def put(self, text: str, value: Value, since: int | None = None) -> None:
+    def put(self, text: str, value: Value, since: int | None = None, scope: str = "") -> None:
         """Hold a value, in place of those that were not used for longest if there is no room.
 
         Not if all was let go of after `since`, the `age` when it was begun.
         """
-        key = text_key(text)
+        key = text_key(text, scope)
         with self._lock:
             if since not in (None, self._age):
                 return
@@ -70,6 +70,7 @@ class TextCache(Generic[Value]):
             self._age += 1
 
 
-def text_key(text: str) -> bytes:
-    """What stands for a text where the text must not be kept."""
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+def text_key(text: str, scope: str = "") -> bytes:
+    """What stands for a text where the text must not be kept; another in each scope."""
+    scoped = f"{len(scope)}:{scope}{text}"
+    return hashlib.blake2b(scoped.encode("utf-8", "surrogatepass"), digest_size=16).digest()

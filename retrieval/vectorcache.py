@@ -12,19 +12,19 @@ class VectorCache:
     def __init__(self, capacity: int) -> None:
         self._held: TextCache[array[float]] = TextCache(capacity, lambda _: 1)
 
-    def get(self, text: str) -> list[float] | None:
-        """The vector of a text, if it is held."""
-        held = self._held.get(text)
+    def get(self, text: str, scope: str = "") -> list[float] | None:
+        """The vector of a text, if it is held in that scope."""
+        held = self._held.get(text, scope)
         return None if held is None else held.tolist()
 
-    def put(self, text: str, vector: Sequence[float], since: int | None = None) -> None:
+    def put(self, text: str, vector: Sequence[float], since: int | None = None, scope: str = "") -> None:
         """Hold a vector, unless all was let go of after `since`, the `age` when it was begun."""
-        self._held.put(text, array("f", vector), since)
+        self._held.put(text, array("f", vector), since, scope)
 
     def complete(
         self, texts: Sequence[str], compute: Callable[[Sequence[str]], Sequence[list[float]]]
     ) -> list[list[float]]:
-        """A vector for each text: `compute` is given those that are not held, each once."""
+        """A vector for each text, in no scope: `compute` is given those that are not held, each once."""
         age, known = self.age, {text: self.get(text) for text in texts}
         missing = [text for text, vector in known.items() if vector is None]
         made = dict(zip(missing, compute(missing), strict=True)) if missing else {}

@@ -2,16 +2,20 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import msgspec
 import pytest
 
-from retrieval.embed import HASH, Embedder, open_embedder
+from retrieval.comparing import Comparer
+from retrieval.embed import HASH, Embedder, HashEmbedder, open_embedder
 from retrieval.errors import EmbedderUnavailable
 from retrieval.index import Embedding
 from retrieval.layout import PoolingServer
 from retrieval.likeness import Likeness
+from retrieval.textcache import TextCache
+from retrieval.vectorcache import VectorCache
 from tests.retrieval.pooling_double import Double, serving
 from tests.retrieval.test_embed import pinned
 from tests.retrieval.test_embed_served import RECIPE
@@ -83,3 +87,85 @@ async def test_likeness_depends_on_no_other_passage_and_on_nothing_that_is_held(
     assert together[4] == together[1]
     for one, (other,) in zip(together[:4], alone, strict=True):
         assert apart(one, other) <= 2e-3
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The texts that something was computed of, to be held."""
+    texts: list[str] = []
+    put = TextCache.put
+
+    def recording(cache: TextCache[Any], text: str, *rest: Any, **named: Any) -> None:
+        texts.append(text)
+        put(cache, text, *rest, **named)
+
+    monkeypatch.setattr(TextCache, "put", recording)
+    return texts
+
+
+async def test_what_a_question_was_computed_for_one_scope_is_of_no_use_to_another(
+    embedder: Embedder, made: list[str]
+) -> None:
+    """How long an answer takes would tell a tenant what another one asks."""
+    scopes = ["", "one", "two", "one"]
+    asked = [await embedder.embed_query(TEXTS[0], scope=scope) for scope in scopes]
+    at_once = await asyncio.gather(*(embedder.embed_query(TEXTS[1], scope=scope) for scope in scopes))
+    assert sorted(made) == ([] if holds_nothing(embedder) else sorted(TEXTS[:2] * 3))
+    for same in (asked, at_once):
+        assert same == [pytest.approx(same[0], abs=1e-5)] * 4
+    if not embedder.compares:
+        return
+    made.clear()
+    told = [(await embedder.compare(TEXTS[0], TEXTS[1:2], scope=scope))[0] for scope in scopes]
+    assert all(apart(one, told[0]) <= 2e-3 for one in told)
+    assert sorted(made) == ([] if holds_nothing(embedder) else sorted([TEXTS[0]] * 3 + TEXTS[1:2]))
+
+
+async def test_what_was_begun_before_all_was_forgotten_is_not_held_after_it(
+    embedder: Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def use(since: int | None) -> None:
+        await embedder.embed_query(TEXTS[0], scope="one")
+        await asyncio.to_thread(embedder.embed, TEXTS[1:])
+        await asyncio.to_thread(embedder.count_tokens, TEXTS[2])
+        if embedder.compares:
+            await embedder.compare(TEXTS[0], TEXTS[1:], scope="one", since=since)
+
+    await use(None)
+    assert bool(held(embedder)) is not holds_nothing(embedder)
+    age = embedder.age
+    embedder.forget()
+    assert embedder.age == age + 1
+    assert held(embedder) == 0
+    put = TextCache.put
+
+    def erasing(cache: TextCache[Any], *rest: Any, **named: Any) -> None:
+        embedder.forget()
+        put(cache, *rest, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TextCache, "put", erasing)
+        await use(None)
+    assert held(embedder) == 0
+    if embedder.compares:
+        await embedder.compare(TEXTS[0], TEXTS[1:], since=age)
+        assert held(embedder) == 0, "the words were read before"
+    await use(embedder.age)
+    assert bool(held(embedder)) is not holds_nothing(embedder)
+
+
+def holds_nothing(embedder: Embedder) -> bool:
+    return isinstance(embedder, HashEmbedder)
+
+
+def held(embedder: Embedder) -> int:
+    """The weight of all that is held, wherever it is."""
+    return sum(cache.weight for cache in caches(embedder))
+
+
+def caches(owner: object) -> Iterator[TextCache[Any]]:
+    for part in vars(owner).values():
+        if isinstance(part, TextCache):
+            yield part
+        elif isinstance(part, VectorCache | Comparer):
+            yield from caches(part)

@@ -55,6 +55,14 @@ async def test_who_asks_at_once_gets_the_scores_of_what_they_asked(reranker: Rer
         assert await reranker.rerank(question, TEXTS) == pytest.approx(scores, abs=1e-5)
 
 
+async def test_a_reranker_scores_alike_in_every_scope_and_for_words_that_were_read_before_it_forgot(
+    reranker: Reranker,
+) -> None:
+    scores = await reranker.rerank(ASKED, TEXTS)
+    reranker.forget()
+    assert await reranker.rerank(ASKED, TEXTS, scope="one", since=0) == pytest.approx(scores, abs=1e-5)
+
+
 async def test_a_reranker_goes_on_after_it_forgot_and_after_somebody_left(reranker: Reranker) -> None:
     scores = await reranker.rerank(ASKED, TEXTS)
     leaving = asyncio.create_task(reranker.rerank("somebody else", TEXTS * 8))

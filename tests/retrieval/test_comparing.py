@@ -165,3 +165,29 @@ async def test_too_many_that_wait_and_a_failure_are_told_to_whom_it_concerns(
         with pytest.raises(MemoryError):
             await comparer.compare(ASKED, ["a"])
     assert await comparer.compare(ASKED, ["a"]) == due(ASKED, ["a"])
+
+
+async def test_the_tokens_of_a_question_are_of_use_to_its_scope_only_those_of_passages_to_all(
+    comparer: Comparer, model: Model
+) -> None:
+    for scope in ("one", "two", "one"):
+        assert await comparer.compare(ASKED, ["a", "b"], scope=scope) == due(ASKED, ["a", "b"])
+    assert [sorted(batch) for batch in model.batches] == [sorted(["a", "b", ASKED]), [ASKED]]
+    model.batches.clear()
+    comparer.forget()
+    await asyncio.gather(*(comparer.compare(ASKED, ["a"], scope=scope) for scope in ("one", "two")))
+    assert [sorted(batch) for batch in model.batches] == [["a", ASKED, ASKED]], "nor in a batch that they share"
+
+
+async def test_words_that_were_read_before_all_was_forgotten_are_compared_and_not_held(
+    comparer: Comparer, model: Model
+) -> None:
+    read = comparer.age
+    comparer.forget()
+    assert await comparer.compare(ASKED, ["erased"], since=read) == due(ASKED, ["erased"])
+    assert comparer._held.weight == 0
+    at_once = [comparer.compare(ASKED, ["erased"], since=since) for since in (comparer.age, read, comparer.age)]
+    await asyncio.gather(*at_once)
+    assert "erased" not in comparer._held, "whoever came first"
+    await comparer.compare(ASKED, ["there still"], since=comparer.age)
+    assert "there still" in comparer._held

@@ -39,7 +39,9 @@ class Longest:
         self.forgot = self.closed = 0
         self.opened_on = threading.current_thread()
 
-    async def rerank(self, question: str, texts: Sequence[str]) -> list[float]:
+    async def rerank(
+        self, question: str, texts: Sequence[str], *, scope: str = "", since: int | None = None
+    ) -> list[float]:
         """The longest is the best."""
         return [float(len(text)) for text in texts]
 
@@ -74,9 +76,18 @@ async def test_the_embedders_tokens_give_an_opinion_by_their_mean() -> None:
     assert due[0] > due[1]
 
 
+async def test_the_embedder_is_told_for_whom_and_since_when_it_compares() -> None:
+    class Told(HashEmbedder):
+        async def compare(self, question: str, passages: Sequence[str], **told: object) -> list[Likeness]:
+            assert told == {"scope": "one", "since": 3}
+            return await super().compare(question, passages)
+
+    assert len(await Rerankers().open(LATE, Told()).rerank("q", ["a"], scope="one", since=3)) == 1
+
+
 async def test_an_embedder_that_compares_nothing_now_is_a_reranker_that_is_gone() -> None:
     class Overrun(HashEmbedder):
-        async def compare(self, question: str, passages: Sequence[str]) -> list[Likeness]:
+        async def compare(self, *_: object, **__: object) -> list[Likeness]:
             raise EmbedderUnavailable("too many wait")
 
     with pytest.raises(RerankerUnavailable, match="too many wait"):
@@ -182,6 +193,18 @@ async def test_a_reranker_that_is_refused_is_told_before_anything_is_built(tmp_p
             await build(refused, made.place, made.catalog, made.parser, silent)
         assert await made.catalog.held(refused.name) == {}
         assert await made.catalog.manifest(refused.name) is None
+
+
+async def test_what_nothing_can_be_found_in_is_refused_before_it_is_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(HashEmbedder, "compares", property(lambda _: False))
+    async with shelf(tmp_path) as made:
+        await made.documents.put([new("a.md", "Refund rule.")])
+        refused = msgspec.structs.replace(WIDER, abstain_weakest=0.3)
+        with pytest.raises(RecipeError, match="abstain_weakest"):
+            await build(refused, made.place, made.catalog, made.parser, silent)
+        assert await made.catalog.held(refused.name) == {}
 
 
 async def test_the_gateway_opens_a_versions_reranker_before_it_answers(tmp_path: Path, models: list[Longest]) -> None:

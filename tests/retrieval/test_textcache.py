@@ -1,6 +1,6 @@
 """Values that are held for texts: as many as there is room for by weight, and none that was begun before a clearing."""
 
-from retrieval.textcache import TextCache
+from retrieval.textcache import TextCache, text_key
 
 
 def test_as_many_are_held_as_there_is_room_for_and_those_used_last() -> None:
@@ -57,3 +57,13 @@ def test_the_text_itself_is_not_kept_and_a_lone_surrogate_is_a_text_too() -> Non
     cache.put("secret \ud800", b"1")
     assert b"secret" not in repr(vars(cache)).encode()
     assert "secret \ud800" in cache
+
+
+def test_a_value_is_held_for_its_scope_only() -> None:
+    cache: TextCache[bytes] = TextCache(10, len)
+    cache.put("a", b"1", scope="one")
+    assert [cache.get("a", scope) for scope in ("one", "two", "")] == [b"1", None, None]
+    assert "a" not in cache
+    cache.put("a", b"2")
+    assert (cache.get("a", "one"), cache.get("a"), cache.weight) == (b"1", b"2", 2)
+    assert len({text_key(text, scope) for text, scope in (("bc", "a"), ("c", "ab"), ("abc", ""), ("1:abc", ""))}) == 4

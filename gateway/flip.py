@@ -146,9 +146,16 @@ def blaming(axis: Axis, version: str) -> Iterator[None]:
         raise VersionRefused(axis, version, error) from error
 
 
-def refusal_of(error: ReleaseConfigError | VersionRefused) -> Refusal:
-    """What is told of a board that was refused."""
-    return error.refusal if isinstance(error, VersionRefused) else Refusal(str(error), str(error))
+def refusal_of(error: Exception) -> Refusal:
+    """What is told of a board that was refused, or that failed as nothing here is known to fail."""
+    match error:
+        case VersionRefused():
+            return error.refusal
+        case ReleaseConfigError():
+            return Refusal(str(error), str(error))
+        case _:
+            told = "what the file names failed in a way that is not known here: the log says more"
+            return Refusal(told, f"{type(error).__name__}: {error}")
 
 
 async def _versions(indexes: Mapping[str, LiveIndex], before: Mapping[str, IndexVersion]) -> dict[str, IndexVersion]:
@@ -159,10 +166,11 @@ async def _versions(indexes: Mapping[str, LiveIndex], before: Mapping[str, Index
 async def _version(index: LiveIndex) -> IndexVersion:
     with blaming("index", index.name):
         sealed = await index.catalog.manifest(index.name)
+        finder = index.finder()
     calibration = sealed.calibration if sealed else None
     if calibration is None:
         _log.warning("index_not_calibrated", index=index.name, threshold=index.recipe.abstain_below)
-    return IndexVersion(index.recipe, index.finder(), calibration)
+    return IndexVersion(index.recipe, finder, calibration)
 
 
 def _coming(board: Pinboard, before: Snapshot) -> Mapping[str, Axis]:

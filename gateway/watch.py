@@ -51,8 +51,8 @@ class Watch:
                 raw = await self._read()
                 if self._is_news(raw):
                     await self._try(raw)
-            except (ReleaseConfigError, VersionRefused) as error:
-                self._refuse(refusal_of(error))
+            except Exception as error:  # noqa: BLE001 - a pin that fails in a new way must not end the following of all
+                self._refuse(error)
 
     async def _read(self) -> bytes:
         try:
@@ -93,13 +93,14 @@ class Watch:
         self.release.refusal = None
         self._measure()
 
-    def _refuse(self, refusal: Refusal) -> None:
+    def _refuse(self, error: Exception) -> None:
         """Each reason is said once, however often it is met again."""
+        refusal = refusal_of(error)
         self._again = self.clock() + self._pause
         self._pause = min(2 * self._pause, _LATEST_SECONDS)
         if refusal != self.release.refusal:
-            _log.error("release_refused", reason=refusal.detail, generation=self.release.current.generation)
             self.release.refusal = refusal
+            _log_refusal(error, refusal, self.release)
             self.metrics.release_refused()
             self._measure()
 
@@ -108,10 +109,10 @@ class Watch:
 
 
 async def start_release(releases: Path, flip: Flip) -> Release:
-    """Open what the file names, or, if that is refused, what was last in force here; raises what refused it else."""
+    """Open what the file names, or, if that fails, what was last in force here; raises what it failed of else."""
     try:
         return await flip.start(await asyncio.to_thread(read_pinboard, releases))
-    except (ReleaseConfigError, VersionRefused) as error:
+    except Exception as error:
         last = flip.last_good.read()
         if last is None:
             raise
@@ -121,5 +122,11 @@ async def start_release(releases: Path, flip: Flip) -> Release:
         except (ReleaseConfigError, VersionRefused):
             raise error from None
         release.refusal = refusal_of(error)
-        _log.error("release_refused", reason=release.refusal.detail, generation=release.current.generation)
+        _log_refusal(error, release.refusal, release)
         return release
+
+
+def _log_refusal(error: Exception, refusal: Refusal, release: Release) -> None:
+    """A fault of ours with its traceback."""
+    fault = None if isinstance(error, ReleaseConfigError | VersionRefused) else error
+    _log.error("release_refused", reason=refusal.detail, generation=release.current.generation, exc_info=fault)

@@ -24,6 +24,7 @@ from gateway.lastgood import LastGood
 from gateway.versions import IndexVersions, open_built
 from retrieval.acl import Access
 from retrieval.catalog import Catalog
+from retrieval.embed import HashEmbedder
 from retrieval.errors import StoreError, StoreLocked
 from retrieval.index import Chunker, IndexRecipe
 from retrieval.live import LiveIndex
@@ -46,6 +47,7 @@ OTHER = msgspec.structs.replace(
     STABLE, label="other", chunker=Chunker(STABLE.chunker.name, 60, "none"), abstain_below=0.0
 )
 THIRD = msgspec.structs.replace(STABLE, label="third", candidates=10)
+WEAKEST = msgspec.structs.replace(OTHER, label="weakest", abstain_weakest=0.3)
 OTHER_MODEL = pinned_manifest("second", prompt=replace(MODEL.prompt, system="Answer like a pirate."))
 OTHER_WEIGHTS = pinned_manifest("third", base=replace(MODEL.base, digest=f"sha256:{'c2' * 32}"))
 CALLERS = {
@@ -64,7 +66,7 @@ def house(tmp_path: Path) -> House:
     for name, (tenant, scopes) in CALLERS.items():
         key = create_key(made.settings.keys, tenant=tenant, subject=name, groups=["staff"], scopes=scopes)
         made.keys[name] = key
-    for version in (OTHER, THIRD, OTHER_MODEL, OTHER_WEIGHTS):
+    for version in (OTHER, THIRD, WEAKEST, OTHER_MODEL, OTHER_WEIGHTS):
         made.describe(version)
     return made
 
@@ -296,6 +298,60 @@ def test_what_cannot_be_put_in_force_is_refused_whole_and_changes_nothing(
         assert shown(house)["refused"] is None
         assert house.metrics()["twinpin_release_config_ok"] == 1
         assert made_by(house) == (STABLE.name, MODEL.name, "1")
+
+
+def follows_on(house: House) -> None:
+    """The file is followed, without being told, after what came before."""
+    assert ready_now(house).status_code == 200
+    house.pin(Pin(OTHER.name), Pin(MODEL.name))
+    until_true(lambda: shown(house)["generation"] == 2)
+    assert shown(house)["refused"] is None
+    assert ready_now(house).json()["checks"]["background"] == "ready"
+
+
+def test_a_version_that_nothing_can_be_found_in_is_refused_and_others_follow(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(HashEmbedder, "compares", property(lambda _: False))
+    with gateway(house):
+        build(house, WEAKEST)
+        build(house, OTHER)
+        house.pin(Pin(WEAKEST.name), Pin(MODEL.name))
+        until_true(lambda: states(house).get(WEAKEST.name) == "refused")
+        assert "does not fit this release" in shown(house)["refused"]["reason"]
+        follows_on(house)
+
+
+def test_a_failure_that_nobody_foresaw_is_a_refusal_and_others_follow(house: House, logged: list[EventDict]) -> None:
+    with gateway(house):
+        build(house, OTHER)
+        house.broken[OTHER.name] = ZeroDivisionError("812 chunks of 'other'")
+        for _ in range(3):
+            flip(house, Pin(OTHER.name))
+        assert made_by(house) == (STABLE.name, MODEL.name, "1")
+        assert "812" not in str(shown(house, "reader")["refused"]) + house.client.get("/readyz").text
+        assert "ZeroDivisionError: 812 chunks of 'other'" in shown(house)["refused"]["detail"]
+        assert house.metrics()["twinpin_release_config_ok"] == 0
+        (line,) = [line for line in logged if line["event"] == "release_refused"]
+        assert isinstance(line["exc_info"], ZeroDivisionError)
+        house.broken.clear()
+        follows_on(house)
+
+
+def test_a_start_that_fails_as_nobody_foresaw_uses_the_last_pins_and_raises_without_them(house: House) -> None:
+    with gateway(house):
+        build(house, OTHER)
+    house.broken[OTHER.name] = ZeroDivisionError("812 chunks")
+    house.pin(Pin(OTHER.name), Pin(MODEL.name))
+    with gateway(house):
+        assert made_by(house) == (STABLE.name, MODEL.name, "1")
+        assert "the log says more" in shown(house, "reader")["refused"]["reason"]
+        house.broken.clear()
+        follows_on(house)
+    house.broken[OTHER.name] = ZeroDivisionError("812 chunks")
+    house.settings.last_release.unlink()
+    with pytest.raises(ZeroDivisionError), gateway(house):
+        pytest.fail("it started")
 
 
 def test_a_version_that_is_out_of_order_does_not_keep_another_from_taking_over(house: House) -> None:

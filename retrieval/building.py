@@ -21,7 +21,7 @@ async def build(
     if sealed is not None and place.server not in (None, sealed):
         raise RecipeError(f"index {recipe.name!r} is built at {sealed!r}: drop it first to build it elsewhere")
     async with closing(await open_live(recipe, place, catalog, create=True, parser=parser)) as index:
-        await asyncio.to_thread(lambda: index.reranker)  # what it refuses is told before everything is embedded
+        await asyncio.to_thread(index.finder)  # what that refuses is told before everything is embedded
         followed = await index.follow(progress)
         if followed.documents:
             await index.store.optimize()

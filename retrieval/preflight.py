@@ -1,6 +1,7 @@
 """What is checked of an index version before it may take traffic: each check by itself, none by trust.
 
-It must be reachable, built as its recipe says, whole, as far as the catalog is, and show nobody what is not theirs.
+It must be reachable, built as its recipe says and able to find so, whole, as far as the catalog is, and show nobody
+what is not theirs.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from retrieval.acl import AccessFilter, Principal, access_filter
 from retrieval.calibration import Calibration
 from retrieval.catalog import Document
-from retrieval.errors import CatalogError, PreflightFailed, StoreError
+from retrieval.errors import CatalogError, PreflightFailed, RecipeError, StoreError
 from retrieval.index import IndexRecipe
 from retrieval.live import LiveIndex
 from retrieval.sparse import Bm25Encoder
@@ -37,6 +38,7 @@ async def preflight(index: LiveIndex, seed: int = 0) -> list[Check]:
     checks = [
         Check("sealed by this recipe", sealed is not None and sealed.recipe == index.recipe, _seal_told(sealed)),
         _calibrated(index.recipe, sealed.calibration if sealed else None),
+        await _attempt("can find as its recipe says", lambda: _findable(index)),
         await _attempt("reachable, dimensions and payload indexes as built", lambda: _verified(index)),
         await _attempt("holds what the catalog noted", lambda: _whole(index)),
         await _current(index),
@@ -59,7 +61,7 @@ async def require_fit(index: LiveIndex) -> None:
 async def _attempt(name: str, look: Callable[[], Awaitable[str]]) -> Check:
     try:
         return Check(name, True, await look())
-    except (StoreError, CatalogError) as error:
+    except (StoreError, CatalogError, RecipeError) as error:
         return Check(name, False, str(error))
 
 
@@ -72,6 +74,11 @@ def _calibrated(recipe: IndexRecipe, calibration: Calibration | None) -> Check:
     day = calibration.fitted.date()
     told = f"for {calibration.index}, on {day}, threshold {calibration.threshold:g}, AUC {calibration.auc:.3f}"
     return Check(name, calibration.index == recipe.name, told)
+
+
+async def _findable(index: LiveIndex) -> str:
+    await asyncio.to_thread(index.finder)
+    return "embedder and reranker do what it asks of them"
 
 
 async def _verified(index: LiveIndex) -> str:

@@ -140,6 +140,16 @@ async def test_the_preflight_catches_what_it_looks_for(tmp_path: Path) -> None:
         assert "has heard of every deletion and change of access" in _failed(await preflight(made.index))
 
 
+async def test_the_preflight_tells_a_version_that_nothing_can_be_found_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with shelf(tmp_path, msgspec.structs.replace(RECIPE, abstain_weakest=0.3)) as made:
+        await made.documents.put(corpus())
+        assert passed(await preflight(made.index))
+        monkeypatch.setattr(HashEmbedder, "compares", property(lambda _: False))
+        assert _failed(await preflight(made.index)) == {"can find as its recipe says"}
+
+
 async def test_the_preflight_is_not_passed_by_showing_nothing_to_anybody(tmp_path: Path) -> None:
     async with shelf(tmp_path) as made:
         await made.documents.put(corpus())

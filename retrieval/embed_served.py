@@ -4,7 +4,6 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 
 import msgspec
 
@@ -14,7 +13,7 @@ from retrieval.flights import Flights
 from retrieval.index import Embedding
 from retrieval.layout import PoolingServer
 from retrieval.likeness import Likeness
-from retrieval.textcache import text_key
+from retrieval.textcache import TextCache, text_key
 from retrieval.vectorcache import VectorCache
 from retrieval.vllm_pooling import PoolingClient, Served
 
@@ -55,7 +54,7 @@ class ServedEmbedder:
         self._client = PoolingClient(server, EmbedderUnavailable)
         self._questions, self._passages = VectorCache(_QUESTIONS_HELD), VectorCache(_PASSAGES_HELD)
         self._flights: Flights[list[float]] = Flights()
-        self._count = lru_cache(_COUNTS_HELD)(self._counted)
+        self._counts: TextCache[int] = TextCache(_COUNTS_HELD, lambda _: 1)
         try:
             self._max_tokens = self._client.wait(self._introduced())
         except (EmbedderUnavailable, RecipeError):
@@ -73,8 +72,13 @@ class ServedEmbedder:
         return self._max_tokens
 
     def count_tokens(self, text: str) -> int:
-        """Tokens of `text` for this model, without special tokens, by the server's own count."""
-        return self._count(text) if text else 0
+        """Tokens of `text` for this model, without special tokens: asks the server, and blocks, for one not held."""
+        age, held = self._counts.age, self._counts.get(text) if text else 0
+        if held is not None:
+            return held
+        count = self._client.wait(self._tokens(text, special=False))
+        self._counts.put(text, count, age)
+        return count
 
     def embed(self, texts: Sequence[str]) -> list[list[float]]:
         """Embed chunks; several batches are under way at once, and one that fails is sent again a few times."""
@@ -108,7 +112,7 @@ class ServedEmbedder:
         """Hold no vector, and no count, of what was embedded any more."""
         self._questions.clear()
         self._passages.clear()
-        self._count.cache_clear()
+        self._counts.clear()
 
     def close(self) -> None:
         """Close the connections."""
@@ -207,9 +211,6 @@ class ServedEmbedder:
                 f"the embedding server gives vectors of length {math.hypot(*vector):.3g}, and 1 is due: "
                 "let it normalise them"
             )
-
-    def _counted(self, text: str) -> int:
-        return self._client.wait(self._tokens(text, special=False))
 
     async def _tokens(self, text: str, *, special: bool) -> int:
         asked = {"model": self._recipe.path, "prompt": text, "add_special_tokens": special}

@@ -97,6 +97,21 @@ async def test_tokens_are_counted_by_the_server_once_for_each_text(server: Doubl
     embedder.close()
 
 
+async def test_a_count_is_held_by_a_digest_and_not_if_it_was_begun_before_all_was_forgotten(server: Double) -> None:
+    embedder = await opened(server)
+    server.delay = 0.2
+    counting = asyncio.create_task(asyncio.to_thread(embedder.count_tokens, "words of an erased document"))
+    while sum(path == "/tokenize" for path, _ in server.heard) < 2:
+        await asyncio.sleep(0)
+    embedder.forget()
+    assert await counting == 5
+    server.delay = 0.0
+    assert [await asyncio.to_thread(embedder.count_tokens, "words of an erased document") for _ in range(2)] == [5, 5]
+    assert sum(path == "/tokenize" for path, _ in server.heard) == 1 + 2
+    assert "words of an erased document" not in repr(vars(embedder._counts))
+    embedder.close()
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [

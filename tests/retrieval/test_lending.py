@@ -61,3 +61,47 @@ def test_threads_that_come_at_once_open_one_thing() -> None:
     with ThreadPoolExecutor(4) as pool:
         assert {id(thing) for thing in pool.map(borrow, range(4))} == {id(made[0])}
     assert len(made) == 1
+
+
+def test_who_gives_one_thing_back_waits_for_nobody_who_opens_another() -> None:
+    lending: Lending[str, Thing] = Lending()
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow() -> Thing:
+        begun.set()
+        assert go_on.wait(5)
+        return Thing()
+
+    held = lending.lend("a", Thing)
+    with ThreadPoolExecutor(2) as pool:
+        other = pool.submit(lending.lend, "b", slow)
+        assert begun.wait(5)
+        pool.submit(lending.give_back, held).result(timeout=2)
+        assert (held.closed, other.done()) == (1, False)
+        go_on.set()
+        lending.give_back(other.result(5))
+    assert other.result().closed == 1
+
+
+def test_who_waited_for_what_could_not_be_opened_tries_it_and_holds_it() -> None:
+    lending: Lending[str, Thing] = Lending()
+    begun, go_on = threading.Event(), threading.Event()
+
+    def refused() -> Thing:
+        begun.set()
+        assert go_on.wait(5)
+        raise OSError("gone")
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(lending.lend, "a", refused)
+        assert begun.wait(5)
+        second = pool.submit(lending.lend, "a", Thing)
+        assert not second.done()
+        go_on.set()
+        with pytest.raises(OSError, match="gone"):
+            first.result(5)
+    thing = second.result()
+    assert lending.lend("a", Thing) is thing
+    lending.give_back(thing)
+    lending.give_back(thing)
+    assert thing.closed == 1

@@ -90,13 +90,12 @@ class LiveIndex:
         return Finder(asked, self.embedder, store or self.store, self.catalog, self._reranker(asked))
 
     async def close(self) -> None:
-        """Let the store and the models go, when whoever is writing has ended."""
+        """Let the store and the models go, when whoever is writing has ended; a model is given back once."""
         async with self._writing:
-            while self._opinions:
-                self.rerankers.release(self._opinions.popitem()[1])
-            if self.model is not None:
-                self.embedders.release(self.model)
-            await self.store.close()
+            try:
+                await asyncio.to_thread(self._release)
+            finally:
+                await self.store.close()
 
     async def prepare(self, documents: Sequence[tuple[Document, Content]]) -> list[Prepared]:
         """Cut and embed, off the event loop and under no lock."""
@@ -199,6 +198,14 @@ class LiveIndex:
                 f"index {self.name!r} holds {found} chunks, the catalog noted {noted}: drop it, or if pinned stop "
                 f"the gateway and delete its folder, then run `twinpin index build {self.name}`"
             )
+
+    def _release(self) -> None:
+        """A model's threads and connections may take a while to end."""
+        model, self.model = self.model, None
+        while self._opinions:
+            self.rerankers.release(self._opinions.popitem()[1])
+        if model is not None:
+            self.embedders.release(model)
 
     def _reranker(self, recipe: IndexRecipe) -> Reranker | None:
         rule = recipe.reranker

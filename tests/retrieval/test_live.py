@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,11 +11,12 @@ import pytest
 
 from retrieval.acl import Access
 from retrieval.building import build
-from retrieval.catalog import Content, Document
-from retrieval.embed import HashEmbedder
+from retrieval.catalog import Catalog, Content, Document
+from retrieval.embed import Embedders, HashEmbedder
 from retrieval.errors import IndexNotSealed, RecipeError, StoreError, StoreLocked
 from retrieval.index import Chunker
-from retrieval.live import closing, silent
+from retrieval.live import LiveIndex, closing, silent
+from retrieval.memory_store import MemoryStore
 from retrieval.newdocument import NewDocument
 from retrieval.opening import dormant, drop_index, open_live
 from retrieval.preflight import Check, passed, preflight
@@ -122,6 +124,23 @@ async def test_a_dropped_version_leaves_nothing(tmp_path: Path) -> None:
         assert await made.catalog.manifest(WIDER.name) is None
         assert await made.catalog.held(WIDER.name) == {}
         assert await dormant(made.place, made.catalog, [RECIPE.name]) == []
+
+
+async def test_a_version_that_is_closed_twice_gives_its_models_back_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[threading.Thread] = []
+    monkeypatch.setattr(HashEmbedder, "close", lambda _: closed.append(threading.current_thread()))
+    async with Catalog.open(tmp_path / "catalog.db") as catalog:
+        embedders = Embedders()
+        one, other = (LiveIndex(RECIPE, MemoryStore(), catalog, embedders=embedders) for _ in range(2))
+        assert one.embedder is other.embedder
+        await one.close()
+        await one.close()
+        assert closed == []
+        await other.close()
+        assert len(closed) == 1
+        assert closed != [threading.current_thread()], "which may take a while"
 
 
 async def test_the_preflight_catches_what_it_looks_for(tmp_path: Path) -> None:

@@ -15,12 +15,11 @@ from retrieval.layout import PoolingServer
 from retrieval.likeness import Likeness
 from retrieval.textcache import TextCache, text_key
 from retrieval.vectorcache import VectorCache
-from retrieval.vllm_pooling import PoolingClient, Served
+from retrieval.vllm_pooling import PoolingClient, Trust
 
-_QUESTION_SECONDS, _PASSAGES_SECONDS = 5.0, 120.0
+_QUESTION_SECONDS, _PASSAGES_SECONDS, _LOOK_SECONDS = 5.0, 120.0, 30.0
 _BATCH, _AT_ONCE = 64, 4
 _PAUSES = (0.2, 1.0, 5.0)  # before passages are sent once more; nobody waits for them as for a question's answer
-_TRUSTED_SECONDS = 60.0
 _QUESTIONS_HELD, _PASSAGES_HELD, _COUNTS_HELD = 4_096, 16_384, 65_536
 
 
@@ -49,9 +48,8 @@ class ServedEmbedder:
         if recipe.package:
             raise RecipeError("a served embedding model has no package: set embedder.path to its name on the server")
         self._recipe = recipe
-        self._clock = clock
-        self._trusted_until = -math.inf
         self._client = PoolingClient(server, EmbedderUnavailable)
+        self._trust = Trust(self._require_pinned, clock)
         self._questions, self._passages = VectorCache(_QUESTIONS_HELD), VectorCache(_PASSAGES_HELD)
         self._flights: Flights[list[float]] = Flights()
         self._counts: TextCache[int] = TextCache(_COUNTS_HELD, lambda _: 1)
@@ -149,39 +147,29 @@ class ServedEmbedder:
         return await self._trusted_vectors(texts, _PASSAGES_SECONDS)
 
     async def _trusted_vectors(self, texts: Sequence[str], within: float) -> list[list[float]]:
-        """Of the pinned model: who comes when it was not looked at for a while looks first."""
-        if self._clock() >= self._trusted_until:
-            await self._require_pinned(within)
+        """Of the pinned model; a question does not wait for as long as a look at it may last beside passages."""
         try:
-            return await self._vectors(texts, within)
-        except EmbedderUnavailable:
-            self._trusted_until = -math.inf
-            raise
+            return await self._trust.within(lambda: self._vectors(texts, within), patience=within)
+        except TimeoutError as error:
+            raise EmbedderUnavailable(f"the embedding server did not show its model in {within:g} s") from error
 
     async def _introduced(self) -> int:
         """Tokens of a passage that the model reads; errors as of `_require_pinned`."""
-        model = await self._served()
-        await self._require_pinned(_PASSAGES_SECONDS)
+        model = await self._client.model(self._recipe.path, _QUESTION_SECONDS)
+        await self._trust.renew()
         if model.max_model_len is None:
             raise RecipeError(f"the server does not tell the length of {self._recipe.path!r}: it is no vLLM")
         return model.max_model_len - await self._tokens(self._recipe.passage_prefix, special=True)
 
-    async def _served(self) -> Served:
-        models = {one.id: one for one in await self._client.served(_QUESTION_SECONDS)}
-        if self._recipe.path not in models:
-            named = ", ".join(sorted(models)) or "nothing"
-            raise RecipeError(f"the embedding server serves {named}, and the recipe names {self._recipe.path!r}")
-        return models[self._recipe.path]
-
-    async def _require_pinned(self, within: float) -> None:
+    async def _require_pinned(self) -> None:
         """RecipeError when the server's model is another one than the recipe's."""
-        found = fingerprint(await self._vectors([self._recipe.passage_prefix + probe for probe in PROBES], within))
+        probes = [self._recipe.passage_prefix + probe for probe in PROBES]
+        found = fingerprint(await self._vectors(probes, _LOOK_SECONDS))
         if not self._recipe.digest or not alike(found, self._recipe.digest):
             raise RecipeError(
                 f"the model {self._recipe.path!r} on the embedding server is {found}, but the recipe pins "
                 f"{self._recipe.digest or 'none'}: serve the one that was pinned, or build a version with this digest"
             )
-        self._trusted_until = self._clock() + _TRUSTED_SECONDS
 
     async def _vectors(self, texts: Sequence[str], within: float) -> list[list[float]]:
         asked = {

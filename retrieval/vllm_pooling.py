@@ -25,10 +25,9 @@ _TRUSTED_SECONDS = 60.0
 
 
 class Served(msgspec.Struct, frozen=True):
-    """One model of `/v1/models`; `root` is what it was loaded from."""
+    """One model of `/v1/models`."""
 
     id: str
-    root: str | None = None
     max_model_len: int | None = None
 
 
@@ -56,13 +55,10 @@ class PoolingClient:
         """Run requests from another event loop."""
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
 
-    async def served(self, within: float) -> list[Served]:
-        """The models that the server has."""
-        return self.decode(await self.request("GET", "/v1/models", None, within), _Models).data
-
     async def model(self, name: str, within: float) -> Served:
         """The model that the server knows by that name; RecipeError when it has none."""
-        models = {one.id: one for one in await self.served(within)}
+        answer = self.decode(await self.request("GET", "/v1/models", None, within), _Models)
+        models = {one.id: one for one in answer.data}
         if name not in models:
             named = ", ".join(sorted(models)) or "nothing"
             raise RecipeError(f"the server at {self._server.url} serves {named}, and the recipe names {name!r}")
@@ -137,10 +133,13 @@ class Trust:
             self._looking.add_done_callback(_retrieved)
         await asyncio.shield(self._looking)
 
-    async def within(self, work: Callable[[], Awaitable[Result]]) -> Result:
-        """What `work` gives; who comes when the model was not looked at for a while looks first."""
+    async def within(self, work: Callable[[], Awaitable[Result]], *, patience: float | None = None) -> Result:
+        """What `work` gives; who comes when the model was not looked at for a while looks first.
+
+        TimeoutError if that takes longer than `patience` seconds; the look goes on for those who come later.
+        """
         if self._clock() >= self._until:
-            await self.renew()
+            await asyncio.wait_for(self.renew(), patience)
         try:
             return await work()
         except RetrievalError:

@@ -97,15 +97,20 @@ async def test_tokens_are_counted_by_the_server_once_for_each_text(server: Doubl
     embedder.close()
 
 
-async def test_a_count_is_held_by_a_digest_and_not_if_it_was_begun_before_all_was_forgotten(server: Double) -> None:
+async def test_a_count_is_held_by_a_digest_and_not_if_it_was_begun_before_all_was_forgotten(
+    server: Double, monkeypatch: pytest.MonkeyPatch
+) -> None:
     embedder = await opened(server)
-    server.delay = 0.2
-    counting = asyncio.create_task(asyncio.to_thread(embedder.count_tokens, "words of an erased document"))
-    while sum(path == "/tokenize" for path, _ in server.heard) < 2:
-        await asyncio.sleep(0)
-    embedder.forget()
-    assert await counting == 5
-    server.delay = 0.0
+    tokens = embedder._tokens
+
+    async def overtaken(text: str, *, special: bool) -> int:
+        count = await tokens(text, special=special)
+        embedder.forget()
+        return count
+
+    with monkeypatch.context() as patch:
+        patch.setattr(embedder, "_tokens", overtaken)
+        assert await asyncio.to_thread(embedder.count_tokens, "words of an erased document") == 5
     assert [await asyncio.to_thread(embedder.count_tokens, "words of an erased document") for _ in range(2)] == [5, 5]
     assert sum(path == "/tokenize" for path, _ in server.heard) == 1 + 2
     assert "words of an erased document" not in repr(vars(embedder._counts))
@@ -145,7 +150,7 @@ async def test_a_server_without_our_key_or_without_an_answer_is_told_so(
         await asyncio.to_thread(ServedEmbedder, RECIPE, PoolingServer("http://127.0.0.1:1", None))
     assert "secret" not in repr(PoolingServer(server.url, "secret"))
     server.key, server.delay = "secret", 0.5
-    monkeypatch.setattr(embed_served, "_PASSAGES_SECONDS", 0.05)
+    monkeypatch.setattr(embed_served, "_LOOK_SECONDS", 0.05)
     with pytest.raises(EmbedderUnavailable, match=r"did not answer in 0\.05 s"):
         await opened(server)
 
@@ -182,6 +187,37 @@ async def test_a_server_that_comes_back_with_another_model_is_found_out(server: 
         await embedder.embed_query("it restarts")
     with pytest.raises(RecipeError, match="serve the one that was pinned"):
         await embedder.embed_query("and is another one")
+    embedder.close()
+
+
+def looks(server: Double) -> int:
+    """How often the server's model was looked at."""
+    return sum(path == "/v1/embeddings" and body["input"] == list(PROBES) for path, body in server.heard)
+
+
+async def test_the_model_is_looked_at_once_for_all_who_come_when_a_minute_is_over(server: Double) -> None:
+    clock = Clock()
+    embedder = await opened(server, clock)
+    server.delay, clock.now = 0.05, 61.0
+    texts = [f"question {n}" for n in range(32)]
+    assert await asyncio.gather(*(embedder.embed_query(text) for text in texts)) == HASHED.embed(texts)
+    assert looks(server) == 2
+    embedder.close()
+
+
+async def test_a_question_does_not_wait_for_a_look_that_takes_long_and_the_next_has_its_result(
+    server: Double, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    embedder = await opened(server, clock)
+    server.delay, clock.now = 0.3, 61.0
+    monkeypatch.setattr(embed_served, "_QUESTION_SECONDS", 0.05)
+    with pytest.raises(EmbedderUnavailable, match=r"did not show its model in 0\.05 s"):
+        await embedder.embed_query("How long?")
+    server.delay = 0.0
+    monkeypatch.setattr(embed_served, "_QUESTION_SECONDS", 5.0)
+    assert await embedder.embed_query("How long?") == HASHED.embed(["How long?"])[0]
+    assert looks(server) == 2
     embedder.close()
 
 

@@ -9,6 +9,8 @@ import hashlib
 import shutil
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,10 +49,13 @@ def converted_model(directory: Path, digest: str, kept_in: Path | None) -> Conve
     if kept_in is None:
         return _convert(directory)
     folder = kept_in / f"{digest.removeprefix('sha256:')[:32]}-{openvino().get_version().split('-')[0]}-{_FORM}"
-    kept = _read(folder)
-    if kept is None:
-        _keep(_convert(directory), folder)
+    with _refusing(folder):
         kept = _read(folder)
+    if kept is None:
+        made = _convert(directory)
+        with _refusing(folder):
+            _keep(made, folder)
+            kept = _read(folder)
     if kept is None:
         raise RecipeError(f"the converted model in {folder} changed while it was read: remove the folder")
     return ConvertedModel(openvino().Core().read_model(folder / "model.xml"), load_tokenizer(directory), kept.reading)
@@ -58,13 +63,38 @@ def converted_model(directory: Path, digest: str, kept_in: Path | None) -> Conve
 
 def _read(folder: Path) -> _Kept | None:
     """A conversion that is whole; what is not is removed."""
-    if not (folder / "kept.json").is_file():
+    if not folder.exists():
         return None
-    kept = msgspec.json.decode((folder / "kept.json").read_bytes(), type=_Kept)
-    if _digest(folder) == kept.digest:
-        return kept
-    shutil.rmtree(folder)
-    return None
+    try:
+        kept = msgspec.json.decode((folder / "kept.json").read_bytes(), type=_Kept)
+        whole = _digest(folder) == kept.digest
+    except (FileNotFoundError, msgspec.DecodeError):
+        kept, whole = None, False
+    if not whole:
+        _remove(folder)
+    return kept if whole else None
+
+
+def _remove(folder: Path) -> None:
+    """Renamed before, so that its place is free whatever becomes of its files."""
+    aside = Path(tempfile.mkdtemp(prefix=".damaged-", dir=folder.parent))
+    try:
+        with suppress(FileNotFoundError):  # another process was first
+            folder.rename(aside / folder.name)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+@contextmanager
+def _refusing(folder: Path) -> Iterator[None]:
+    """What the disk refuses keeps a version from being opened, and not a process from being started."""
+    try:
+        yield
+    except OSError as error:
+        raise RecipeError(
+            f"the converted model in {folder} can be neither read nor kept ({error.strerror}): let this process write "
+            "there, and remove the folder"
+        ) from error
 
 
 def _keep(model: ConvertedModel, folder: Path) -> None:

@@ -156,6 +156,42 @@ def test_a_kept_conversion_that_was_damaged_is_made_again(kept: Path) -> None:
     assert list(kept.iterdir()) == [folder]
 
 
+def without_weights(folder: Path) -> None:
+    (folder / "model.bin").unlink()
+
+
+def without_note(folder: Path) -> None:
+    (folder / "kept.json").unlink()
+
+
+def with_torn_note(folder: Path) -> None:
+    (folder / "kept.json").write_bytes(b'{"reading": {"max_to')
+
+
+@pytest.mark.parametrize("damage", [without_weights, without_note, with_torn_note])
+def test_of_a_kept_conversion_that_is_not_whole_nothing_stays(
+    tmp_path: Path, kept: Path, monkeypatch: pytest.MonkeyPatch, damage: Callable[[Path], None]
+) -> None:
+    open_embedder(openvino(), kept).close()
+    (whole,) = kept.iterdir()
+    folder = tmp_path / "converted" / whole.name
+    shutil.copytree(whole, folder)
+    damage(folder)
+    again = conversion.converted_model(model_directory(pinned()), pinned().digest, kept)
+    monkeypatch.setattr(conversion, "_convert", lambda _: again)
+    open_embedder(openvino(), tmp_path / "converted").close()
+    assert [path.name for path in folder.parent.iterdir()] == [whole.name]
+    assert {path.name for path in folder.iterdir()} == {"kept.json", "model.bin", "model.xml"}
+
+
+def test_a_kept_conversion_that_cannot_be_read_is_a_refusal(tmp_path: Path, kept: Path) -> None:
+    open_embedder(openvino(), kept).close()
+    (whole,) = kept.iterdir()
+    (tmp_path / whole.name / "kept.json").mkdir(parents=True)
+    with pytest.raises(RecipeError, match="can be neither read nor kept"):
+        open_embedder(openvino(), tmp_path)
+
+
 def changed(folder: Path, **pooling: Any) -> Embedding:
     """The pinned model with another pooling and less length, and a recipe for it."""
     source = model_directory(pinned())

@@ -10,11 +10,13 @@ import structlog
 
 from deploy.pins import Pin
 from retrieval.catalog import Catalog
+from retrieval.errors import RerankerUnavailable
 from retrieval.index import IndexRecipe
 from retrieval.ingest.prepared import Parser
 from retrieval.live import LiveIndex
 from retrieval.opening import Place, open_live, sealed_place
 
+_WARM_UP = "warm up"
 _log = structlog.get_logger()
 OpenIndex: TypeAlias = Callable[[IndexRecipe, Catalog, Parser], Awaitable[LiveIndex]]
 
@@ -85,12 +87,19 @@ async def open_built(recipe: IndexRecipe, place: Place, catalog: Catalog, parser
         await index.store.verify(recipe.embedder.dimensions)
         if empty:
             await index.seal(place.where(recipe.name, None))
-        await asyncio.to_thread(_load, index)
-        await index.embedder.embed_query("warm up")
+        await asyncio.to_thread(index.finder)  # loads the models, which takes seconds
+        await _warm_up(index)
         stack.pop_all()
     return index
 
 
-def _load(index: LiveIndex) -> None:
-    """A model is loaded by whoever asks for it first, which takes seconds."""
-    _ = index.embedder, index.reranker
+async def _warm_up(index: LiveIndex) -> None:
+    """What a model compiles when it is first used is not to be waited for by somebody's question."""
+    await index.embedder.embed_query(_WARM_UP)
+    if index.recipe.abstain_weakest:
+        await index.embedder.compare(_WARM_UP, [_WARM_UP])
+    if index.reranker is not None:
+        try:
+            await index.reranker.rerank(_WARM_UP, [_WARM_UP])
+        except RerankerUnavailable as error:
+            _log.warning("reranker_not_warm", index=index.name, reason=str(error))

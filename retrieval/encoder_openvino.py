@@ -4,7 +4,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import msgspec
@@ -55,9 +54,9 @@ class OpenVinoEncoder:
         self._reading = model.reading
         self._tokenizer = model.tokenizer
         self._tokenizer.enable_truncation(model.reading.max_tokens)
-        self._graph = model.graph
-        self._precision = precision
-        self._questions = _Streams(model.graph, SENTENCE, precision)
+        self._questions = _Compiled(model.graph, SENTENCE, precision)
+        self._passages = _Compiled(model.graph, SENTENCE, precision)
+        self._states = _Compiled(model.graph, TOKENS, precision)
 
     @property
     def max_tokens(self) -> int:
@@ -66,15 +65,15 @@ class OpenVinoEncoder:
 
     def questions(self, texts: Sequence[str]) -> Vectors:
         """Encode a few short texts."""
-        return self._encode(texts, self._questions)
+        return self._encode(texts, self._questions())
 
     def passages(self, texts: Sequence[str]) -> Vectors:
         """Encode many long texts."""
-        return self._encode(texts, self._passages)
+        return self._encode(texts, self._passages())
 
     def tokens(self, texts: Sequence[str]) -> list[TokenVectors]:
         """A matrix (tokens, dimensions) for each text, without special tokens."""
-        read, streams = self._read(texts), self._states
+        read, streams = self._read(texts), self._states()
         made: dict[int, TokenVectors] = {}
 
         def take(places: list[int], states: Array) -> None:
@@ -85,14 +84,6 @@ class OpenVinoEncoder:
         size = max(1, min(_TOKENS_BATCH, len(read) // streams.number))
         streams.run(self._batches(read, size), take)
         return [made[place] for place in range(len(read))]
-
-    @cached_property
-    def _passages(self) -> "_Streams":
-        return _Streams(self._graph, SENTENCE, self._precision)
-
-    @cached_property
-    def _states(self) -> "_Streams":
-        return _Streams(self._graph, TOKENS, self._precision)
 
     def _encode(self, texts: Sequence[str], streams: "_Streams") -> Vectors:
         import numpy as np
@@ -140,6 +131,21 @@ class OpenVinoEncoder:
         own = np.zeros(longest, dtype=bool)
         own[self._place(len(read.ids), longest)] = np.equal(read.special_tokens_mask, 0)
         return own
+
+
+class _Compiled:
+    """Compiled by whoever needs it first, which takes a second, while others wait for that one."""
+
+    def __init__(self, graph: "ov.Model", output: str, precision: str) -> None:
+        self._made_of = graph, output, precision
+        self._streams: _Streams | None = None
+        self._lock = threading.Lock()
+
+    def __call__(self) -> "_Streams":
+        with self._lock:
+            if self._streams is None:
+                self._streams = _Streams(*self._made_of)
+            return self._streams
 
 
 class _Streams:

@@ -4,7 +4,9 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -93,10 +95,10 @@ async def test_in_bf16_passages_are_about_as_like_a_question(kept: Path, origina
 def test_a_sentence_is_encoded_without_its_tokens_which_cost_nothing_until_they_are_wanted(kept: Path) -> None:
     encoder = OpenVinoEncoder(conversion.converted_model(model_directory(pinned()), pinned().digest, kept), "f32")
     encoder.passages(TEXTS[:2])
-    assert [len(streams._queue[0].model_outputs) for streams in (encoder._questions, encoder._passages)] == [1, 1]
-    assert "_states" not in vars(encoder)
+    assert [len(streams._queue[0].model_outputs) for streams in (encoder._questions(), encoder._passages())] == [1, 1]
+    assert encoder._states._streams is None
     assert [made.shape for made in encoder.tokens(["leave leave", "", "[SEP] "])] == [(2, 384), (0, 384), (1, 384)]
-    assert len(encoder._states._queue[0].model_outputs) == 1
+    assert len(encoder._states()._queue[0].model_outputs) == 1
     assert encoder.tokens([]) == []
 
 
@@ -107,7 +109,7 @@ def test_padding_and_special_tokens_have_no_row_whichever_side_they_are_on(
     converted = conversion.converted_model(model_directory(pinned()), pinned().digest, kept)
     reading = msgspec.structs.replace(converted.reading, pad_left=left)
     encoder = OpenVinoEncoder(replace(converted, reading=reading), "f32")
-    monkeypatch.setattr(encoder, "_states", Echo())
+    monkeypatch.setattr(encoder, "_states", Echo)
     texts = ["leave", "the pump needs oil", "", "the pump"]
     for text, made in zip(texts, encoder.tokens(texts), strict=True):
         ids = converted.tokenizer.encode(text, add_special_tokens=False).ids
@@ -123,6 +125,24 @@ class Echo:
         for places, inputs in batches:
             ids = inputs["input_ids"].astype("float64")
             take(places, np.stack([ids, np.ones_like(ids)], axis=2))
+
+
+def test_what_threads_want_at_once_is_compiled_once(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = OpenVinoEncoder(conversion.converted_model(model_directory(pinned()), pinned().digest, kept), "f32")
+    real, made, ready = encoder_openvino._Streams, [], threading.Barrier(4)
+
+    def compiled(*made_of: Any) -> Any:
+        made.append(made_of[1])
+        return real(*made_of)
+
+    def want(number: int) -> None:
+        ready.wait(5)
+        (encoder.tokens if number % 2 else encoder.passages)(["annual leave"])
+
+    monkeypatch.setattr(encoder_openvino, "_Streams", compiled)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(want, range(4)))
+    assert sorted(made) == ["sentence_embedding", "token_embeddings"]
 
 
 @pytest.mark.skipif(not ABLE, reason="this CPU has no bfloat16")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.beir import Beir, BeirError, BeirQuestion
-from deploy.evaluate_corpus import READER, opened_corpus
+from deploy.evaluate_corpus import PATIENCE, READER, opened_corpus
 from deploy.settings import Settings
 from retrieval.calibration import Calibration
 from retrieval.catalog import Catalog
@@ -90,14 +90,12 @@ async def evaluate_abstention(
         finder, asked = corpus.index.finder(recipe), []
         for number, one in enumerate(told):
             progress(number, len(told), "asking")
-            findings = await finder.find(one.text, READER, Narrowing(), limit=recipe.passages)
+            findings = await finder.find(one.text, READER, Narrowing(), limit=recipe.passages, rerank_within=PATIENCE)
             found = tuple(corpus.names[held.passage.ref.document] for held in findings.passages)
             asked.append(Asked(one, findings.confidence, one.metadata["answerable"], found))
     if calibration is None:
         return Abstention(asked, recipe.abstain_below, "the recipe's own")
-    return Abstention(
-        asked, calibration.threshold, f"{calibration.answerable + calibration.unanswerable} other questions"
-    )
+    return Abstention(asked, calibration.threshold, _told(calibration))
 
 
 async def calibration_of(settings: Settings, index: str) -> Calibration | None:
@@ -107,6 +105,13 @@ async def calibration_of(settings: Settings, index: str) -> Calibration | None:
     async with Catalog.open(settings.catalog) as catalog:
         manifest = await catalog.manifest(index)
     return manifest.calibration if manifest else None
+
+
+def _told(calibration: Calibration) -> str:
+    rule, digest = calibration.rule, calibration.questions.removeprefix("sha256:")[:12]
+    wanted = "both errors alike" if rule.kind == "even" else f"false answers within {rule.false_answers:g}"
+    asked = f"{calibration.answerable} answerable and {calibration.unanswerable} unanswerable samples"
+    return f"{asked} of other questions ({digest}), {calibration.withheld} with their documents withheld; {wanted}"
 
 
 def area(answerable: Sequence[float], unanswerable: Sequence[float]) -> float:

@@ -1,7 +1,7 @@
 """Finding on a judged collection, leg by leg and as an index version pins it, through the finder that answers use."""
 
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +47,7 @@ async def evaluate_retrieval(
     async with opened_corpus(beir.documents, recipe, progress, keep) as corpus:
         finders = _finders(corpus, recipe, only)
         ranked: dict[str, list[Ranked]] = {name: [] for name in finders}
-        async for name, one in _ask(beir.asked, corpus, finders, progress):
+        async for name, one in _ask(beir, corpus, finders, progress):
             ranked[name].append(one)
     relevant = {one.id: beir.judged[one.id] for one in beir.asked}
     configurations = [
@@ -102,33 +102,41 @@ def _pair(corpus: Corpus, recipe: IndexRecipe, head: int, *, below: str | None =
 
 
 async def _ask(
-    asked: Sequence[BeirQuestion], corpus: Corpus, finders: Mapping[str, _Pair], progress: Progress
+    beir: Beir, corpus: Corpus, finders: Mapping[str, _Pair], progress: Progress
 ) -> AsyncIterator[tuple[str, Ranked]]:
-    for number, question in enumerate(asked):
-        progress(number, len(asked), "asking")
+    for number, question in enumerate(beir.asked):
+        progress(number, len(beir.asked), "asking")
         # Embedders remember questions: only the first time tells what embedding one takes.
         started = time.perf_counter()
-        await corpus.index.embedder.embed_query(question.text)
+        await corpus.index.embedder.embed_query(question.text, scope=READER.scope)
         embedding = time.perf_counter() - started
         told: dict[str, Ranked] = {}
         for name, pair in finders.items():
-            told[name] = await _rank(question, pair, corpus, embedding, told)
+            told[name] = await _rank((question, beir.judged[question.id]), pair, corpus, embedding, told)
             yield name, told[name]
 
 
 async def _rank(
-    question: BeirQuestion, pair: _Pair, corpus: Corpus, embedding: float, told: Mapping[str, Ranked]
+    asked: tuple[BeirQuestion, Collection[str]],
+    pair: _Pair,
+    corpus: Corpus,
+    embedding: float,
+    told: Mapping[str, Ranked],
 ) -> Ranked:
+    question, relevant = asked
     usual = await pair.usual.find(question.text, READER, Narrowing(), limit=_SHOWN, rerank_within=PATIENCE)
     seconds = embedding + sum(taken for stage, taken in usual.timings.items() if stage != "embed")
     if pair.below is None:
         found = await _documents(question.text, pair, corpus)
     else:
-        head = await pair.deep.find(question.text, READER, Narrowing(), limit=pair.head, rerank_within=PATIENCE)
+        head = await pair.deep.find(
+            question.text, READER, Narrowing(), limit=pair.head, rerank_within=PATIENCE, confident=False
+        )
         found = _by_document(head.passages, corpus)
         found |= {name: one for name, one in told[pair.below].found.items() if name not in found}
-    # BEIR's rule, for collections whose questions are documents of their own.
-    kept = [(name, one) for name, one in found.items() if name != question.id and (one.bm25 or not pair.lexical)]
+    # BEIR's rule, for collections whose questions are documents of their own; in others ids only happen to be equal.
+    itself = set() if question.id in relevant else {question.id}
+    kept = [(name, one) for name, one in found.items() if name not in itself and (one.bm25 or not pair.lexical)]
     return Ranked(question, dict(kept[:DEPTH]), 1_000 * seconds, usual.degraded)
 
 
@@ -137,7 +145,7 @@ async def _documents(question: str, pair: _Pair, corpus: Corpus) -> dict[str, Fo
     found: dict[str, Found] = {}
     limit = pair.head
     while True:
-        findings = await pair.deep.find(question, READER, Narrowing(), limit=limit)
+        findings = await pair.deep.find(question, READER, Narrowing(), limit=limit, confident=False)
         found |= {name: one for name, one in _by_document(findings.passages, corpus).items() if name not in found}
         if len(found) > DEPTH or len(findings.passages) < limit:
             return found

@@ -74,7 +74,7 @@ async def evaluate_spans(
         for number, one in enumerate(asked):
             progress(number, len(asked), "asking")
             shown = await usual.find(one.text, READER, Narrowing(), limit=recipe.passages, rerank_within=PATIENCE)
-            held = (await whole.find(one.text, READER, Narrowing(), limit=_DEPTH)).passages
+            held = (await whole.find(one.text, READER, Narrowing(), limit=_DEPTH, confident=False)).passages
             place = spans[one.id]
             rank = next((rank for rank, each in enumerate(held, 1) if holds(each.passage.ref, place)), None)
             tokens = sum(corpus.index.embedder.count_tokens(each.passage.text) for each in held[: rank or _DEPTH])

@@ -225,6 +225,17 @@ def test_a_failure_is_told_by_where_the_document_was() -> None:
     assert label({"elsewhere": 1, "x1": 0}, places, known) == "missing knowledge"
 
 
+def test_a_document_with_the_questions_id_counts_where_it_is_judged_relevant(cli: Cli, tmp_path: Path) -> None:
+    folder = tmp_path / "numbered"
+    folder.mkdir()
+    texts = [text for _, text in TEXTS.values() if text]
+    write(folder / "corpus.jsonl", [{"_id": str(n), "title": "", "text": text} for n, text in enumerate(texts)])
+    write(folder / "queries.jsonl", [{"_id": str(n), "text": text} for n, text in enumerate(texts)])
+    judge(folder / "qrels.tsv", "query-id\tcorpus-id\tscore", *(f"{n}\t{n}\t1" for n in range(len(texts))))
+    (fused,) = rows(cli, folder, "--only", "fused")
+    assert fused["ndcg@10"] == 1.0
+
+
 class Contrarian:
     """A reranker that prefers what was found last."""
 

@@ -1,6 +1,7 @@
 """An index version: the recipe that names it, and the manifest that seals a build of it."""
 
 import hashlib
+import math
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,6 +15,9 @@ from retrieval.errors import RecipeError
 Days = Annotated[int, msgspec.Meta(ge=0)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+Whole = Annotated[int, msgspec.Meta(ge=1)]
+Weight = Annotated[float, msgspec.Meta(ge=0.0)]
+Label = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9.-]*\Z", max_length=64)]
 
 
 class Chunker(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -24,9 +28,9 @@ class Chunker(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     name: str
-    budget: int
+    budget: Whole
     context: Literal["none", "heading"]
-    budgets: dict[str, Count] = {}
+    budgets: dict[str, Whole] = {}
     around: Share = 0.0
 
 
@@ -41,7 +45,7 @@ class Embedding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     package: str
     path: str
     digest: str
-    dimensions: int
+    dimensions: Whole
     runtime: Literal["torch", "openvino", "vllm"] = "torch"
     precision: Literal["f32", "bf16"] = "f32"
     query_prefix: str = ""
@@ -51,19 +55,27 @@ class Embedding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Bm25(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Okapi BM25; `avg_len` is in tokens after stop words, measured once and pinned."""
 
-    k: float
-    b: float
-    avg_len: float
+    k: Weight
+    b: Share
+    avg_len: Annotated[float, msgspec.Meta(gt=0.0)]
     language: str
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.k) and math.isfinite(self.avg_len)):
+            raise ValueError("bm25.k and bm25.avg_len have to be finite")
 
 
 class Fusion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`convex` adds scaled scores, `rrf` adds reciprocal ranks (with constant `k`); weights are dense and sparse."""
 
     kind: Literal["convex", "rrf"]
-    dense: float
-    sparse: float
-    k: int = 60
+    dense: Weight
+    sparse: Weight
+    k: Count = 60
+
+    def __post_init__(self) -> None:
+        if not 0 < self.dense + self.sparse < math.inf:
+            raise ValueError("fusion.dense and fusion.sparse have to be finite, and one of them above 0")
 
 
 class Rerank(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -77,7 +89,7 @@ class Rerank(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     kind: Literal["late", "cross-encoder"]
-    pairs: Count
+    pairs: Annotated[int, msgspec.Meta(ge=2)]
     blend: Share = 0.3
     margin: Share = 1.0
     package: str = ""
@@ -107,21 +119,25 @@ class IndexRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     do, 0 shows all. `freshness` gives per category the days after which evidence is old, "*" for all others.
     """
 
-    label: str
+    label: Label
     parser: str
     chunker: Chunker
     embedder: Embedding
     bm25: Bm25
     fusion: Fusion
     reranker: Rerank | None
-    candidates: int
-    passages: int
+    candidates: Whole
+    passages: Whole
     abstain_below: float
     abstain_coverage: Share = 0.0
     collapse: Share = 0.9
     freshness: dict[str, Days] = {}
     packing: Packing | None = None
     abstain_weakest: Share = 0.0
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.abstain_below):
+            raise ValueError("abstain_below has to be finite")
 
     @property
     def name(self) -> str:
@@ -167,6 +183,8 @@ def load_recipe(path: Path) -> IndexRecipe:
         recipe = msgspec.convert(yaml.safe_load(path.read_text("utf-8")), IndexRecipe)
     except FileNotFoundError as error:
         raise RecipeError(f"index version {path.stem!r} is not known: there is no recipe file {path.name!r}") from error
+    except OSError as error:
+        raise RecipeError(f"recipe {path.name!r} cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError, msgspec.ValidationError) as error:
         raise RecipeError(f"recipe {path.name!r} is not valid: {error}") from error
     if recipe.name != path.stem:

@@ -3,16 +3,23 @@
 from qdrant_edge import Bm25, Bm25Config
 
 from retrieval import index
+from retrieval.errors import RecipeError
 from retrieval.store import SparseVector
 
 
 class Bm25Encoder:
-    """Documents carry saturated term frequencies, queries carry ones; the store multiplies by its scoped IDF."""
+    """Documents carry saturated term frequencies, queries carry ones; the store multiplies by its scoped IDF.
+
+    RecipeError for a language that there are no stop words and no stemmer for.
+    """
 
     def __init__(self, recipe: index.Bm25) -> None:
         self._k = recipe.k
-        self._bm25 = Bm25(Bm25Config(k=recipe.k, b=recipe.b, avg_len=recipe.avg_len, language=recipe.language))
-        self._lengthless = Bm25(Bm25Config(k=recipe.k, b=0.0, avg_len=1.0, language=recipe.language))
+        try:
+            self._bm25 = Bm25(Bm25Config(k=recipe.k, b=recipe.b, avg_len=recipe.avg_len, language=recipe.language))
+            self._lengthless = Bm25(Bm25Config(k=recipe.k, b=0.0, avg_len=1.0, language=recipe.language))
+        except ValueError as error:
+            raise RecipeError(f"bm25 of the recipe is not valid: {error}") from error
 
     def document(self, text: str) -> SparseVector:
         """Weights of a chunk's terms."""

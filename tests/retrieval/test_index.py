@@ -88,11 +88,42 @@ def test_the_order_of_fields_in_the_file_does_not_matter(tmp_path: Path) -> None
         ({"freshness": {"policy": -1}}, ">= 0"),
         ({"freshness": {"policy": "a year"}}, "Expected `int`"),
         ({"collapse": 1.5}, "<= 1.0"),
+        ({"passages": 0}, ">= 1"),
+        ({"candidates": 0}, ">= 1"),
+        ({"abstain_below": float("nan")}, "finite"),
+        ({"fusion": {"kind": "convex", "dense": 0, "sparse": 0.0}}, "one of them above 0"),
+        ({"fusion": {"kind": "convex", "dense": -1, "sparse": 1}}, ">= 0.0"),
+        ({"fusion": {"kind": "convex", "dense": float("nan"), "sparse": 1}}, ">= 0.0"),
+        ({"fusion": {"kind": "convex", "dense": float("inf"), "sparse": 1}}, "finite"),
+        ({"fusion": {"kind": "rrf", "dense": 1, "sparse": 1, "k": -1}}, ">= 0"),
+        ({"reranker": {"kind": "late", "pairs": 1}}, ">= 2"),
+        ({"chunker": {"name": "tree-1", "budget": 0, "context": "none"}}, ">= 1"),
+        ({"bm25": {"k": 1.2, "b": 0.75, "avg_len": 0, "language": "english"}}, "> 0"),
+        ({"bm25": {"k": float("inf"), "b": 0.75, "avg_len": 9, "language": "english"}}, "finite"),
+        ({"label": "../../x"}, "matching regex"),
+        ({"label": "a\n"}, "matching regex"),
     ],
 )
 def test_a_changed_or_broken_recipe_is_refused(tmp_path: Path, changed: dict[str, Any], told: str) -> None:
     with pytest.raises(RecipeError, match=told):
         load_recipe(filed(tmp_path, RECIPE, **changed))
+
+
+def test_the_described_versions_keep_their_names() -> None:
+    """Bounds on numbers are no part of a name."""
+    described = list((Path(__file__).parents[2] / "deploy" / "versions").glob("idx-*.yaml"))
+    assert [load_recipe(path).name for path in described] == [path.stem for path in described] != []
+
+
+def test_weights_have_no_upper_bound(tmp_path: Path) -> None:
+    summed = msgspec.structs.replace(RECIPE, fusion=Fusion("rrf", 3.0, 1.0, 0))
+    assert load_recipe(filed(tmp_path, summed)) == summed
+
+
+def test_a_folder_is_no_recipe(tmp_path: Path) -> None:
+    (tmp_path / "idx-a-00000000.yaml").mkdir()
+    with pytest.raises(RecipeError, match="cannot be read"):
+        load_recipe(tmp_path / "idx-a-00000000.yaml")
 
 
 @pytest.mark.parametrize("raw", [b"", b"label: [", b"\xff\xfe", b"- a\n- b\n"])

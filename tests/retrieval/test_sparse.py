@@ -2,6 +2,7 @@
 
 import pytest
 
+from retrieval.errors import RecipeError
 from retrieval.index import Bm25
 from retrieval.sparse import Bm25Encoder
 
@@ -46,3 +47,8 @@ def test_the_formula_is_okapis() -> None:
     vector = ENCODER.document("refund refund period days")
     weight = dict(zip(vector.indices, vector.values, strict=True))[ENCODER.query("refund").indices[0]]
     assert weight == pytest.approx(2 * (k + 1) / (2 + k * (1 - b + b * 4 / average)), rel=1e-4)
+
+
+def test_a_language_that_there_is_not_is_refused() -> None:
+    with pytest.raises(RecipeError, match="klingon"):
+        Bm25Encoder(Bm25(1.2, 0.75, 10.0, "klingon"))

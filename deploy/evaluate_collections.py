@@ -11,10 +11,10 @@ from deploy.beir import Beir, BeirQuestion, load_beir
 from deploy.evaluate_abstention import calibration_of, evaluate_abstention
 from deploy.evaluate_retrieval import CONFIGURATIONS, evaluate_retrieval
 from deploy.evaluated import RERANKED
-from deploy.indexing import changed_recipe
 from deploy.measured import Measured
 from deploy.pinboard import read_pinboard
 from deploy.progress import RunProgress
+from deploy.recipes import changed_recipe
 from deploy.settings import Settings
 from deploy.training.trained import find_trained, read_training, recipe_changes
 from retrieval.index import IndexRecipe

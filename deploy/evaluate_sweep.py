@@ -11,7 +11,7 @@ from deploy.beir import Beir, load_beir
 from deploy.evaluate_retrieval import evaluate_retrieval
 from deploy.evaluate_spans import evaluate_spans, span_figures
 from deploy.evaluated import BASELINE, RERANKED
-from deploy.indexing import changed_recipe
+from deploy.recipes import changed_recipe
 from deploy.results import add_figures
 from deploy.squad import Squad, load_squad
 from retrieval.errors import RecipeError

@@ -1,23 +1,22 @@
 """Index versions for operators: build, list, show, verify, compare, drop."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import msgspec
-import yaml
 
 from deploy.evaluate_corpus import PATIENCE
 from deploy.golden import GoldenQuestion
 from deploy.pinboard import read_pinboard
 from deploy.pins import Applied
+from deploy.recipes import file_recipe, tried
 from deploy.settings import Settings
 from retrieval.acl import access_filter
 from retrieval.building import build
 from retrieval.catalog import Catalog
-from retrieval.errors import IndexPinned, RecipeError
+from retrieval.errors import IndexPinned, RecipeError, RetrievalError
 from retrieval.index import IndexManifest, IndexRecipe, load_recipe
 from retrieval.ingest.sandbox import ParserPool
 from retrieval.live import Followed, LiveIndex, Progress, closing
@@ -76,34 +75,24 @@ def find_recipe(settings: Settings, named: str) -> IndexRecipe:
     return load_recipe(path if path.suffix == ".yaml" else versions_of(settings) / f"{named}.yaml")
 
 
-def derive_recipe(settings: Settings, base: str, changes: Iterable[str]) -> tuple[IndexRecipe, Path]:
-    """A recipe like another but for `changes` ("chunker.budget=240"), filed under its own name beside the others."""
-    recipe = changed_recipe(find_recipe(settings, base), changes)
-    path = versions_of(settings) / f"{recipe.name}.yaml"
-    path.write_text(yaml.safe_dump(msgspec.to_builtins(recipe), sort_keys=False), "utf-8")
-    return load_recipe(path), path
-
-
-def changed_recipe(recipe: IndexRecipe, changes: Iterable[str]) -> IndexRecipe:
-    """A recipe but for `changes`, filed nowhere."""
-    fields = msgspec.to_builtins(recipe)
-    for change in changes:
-        _set(fields, change)
-    try:
-        return msgspec.convert(fields, IndexRecipe)
-    except msgspec.ValidationError as error:
-        raise RecipeError(f"the changed recipe is not valid: {error}") from error
-
-
 async def build_index(
-    settings: Settings, recipe: IndexRecipe, progress: Progress, *, store: str | None = None
+    settings: Settings, recipe: IndexRecipe, progress: Progress, *, store: str | None = None, new: bool = False
 ) -> tuple[IndexManifest, Followed]:
-    """Build a version from the catalog, or go on with a build that was cut off; `store` is a server's URL."""
+    """Build a version from the catalog, or go on with a build that was cut off; `store` is a server's URL.
+
+    A `new` recipe is filed beside the others, unless its build is refused before there is anything of it.
+    """
     place = place_of(settings)
     place = replace(place, server=store) if store else place
-    async with Catalog.open(settings.catalog) as catalog:
-        with ParserPool() as parser:
-            return await build(recipe, place, catalog, parser, progress)
+    async with Catalog.open(settings.catalog) as catalog, tried(recipe, place):
+        filed = file_recipe(recipe, versions_of(settings)) if new else None
+        try:
+            with ParserPool() as parser:
+                return await build(recipe, place, catalog, parser, progress)
+        except RetrievalError:
+            if filed is not None and not await catalog.held(recipe.name):
+                filed.unlink(missing_ok=True)
+            raise
 
 
 async def list_indexes(settings: Settings) -> list[Listed]:
@@ -264,22 +253,3 @@ def _recall(golden: Sequence[GoldenQuestion], found: Sequence[Sequence[str]]) ->
 def _not_below(comparison: Comparison) -> Check:
     told = f"{comparison.recall_after:.3f} on {comparison.questions} questions, stable {comparison.recall_before:.3f}"
     return Check("recall not below stable", comparison.recall_after >= comparison.recall_before, told)
-
-
-def _set(fields: dict[str, Any], change: str) -> None:
-    """Put a YAML value at a dotted path; a part that is none yet begins there. Whether it fits the recipe tells."""
-    path, found, value = change.partition("=")
-    *parents, last = path.split(".")
-    inside = fields
-    for parent in parents:
-        if inside.get(parent) is None:
-            inside[parent] = {}
-        inside = inside[parent]
-        if not isinstance(inside, dict):
-            break
-    if not found or not all((*parents, last)) or not isinstance(inside, dict):
-        raise RecipeError(f"{change!r} changes nothing: write it like chunker.budget=240, with a field that is there")
-    try:
-        inside[last] = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{change!r} has a value that is not valid YAML") from error

@@ -193,8 +193,9 @@ def _shown(figure: float) -> str:
 
 
 def _recipe(settings: Settings, index: str | None, change: Sequence[str] | None) -> "IndexRecipe":
-    from deploy.indexing import changed_recipe, find_recipe
+    from deploy.indexing import find_recipe
     from deploy.pinboard import read_pinboard
+    from deploy.recipes import changed_recipe
 
     named = index or read_pinboard(settings.releases).pins.index.stable
     return changed_recipe(find_recipe(settings, named), change or ())

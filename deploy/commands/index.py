@@ -37,17 +37,19 @@ def build(
     as_json: AsJson = False,
 ) -> None:
     """Build a version from the catalog, or go on with a build that was cut off; the live one is not touched."""
-    from deploy.indexing import build_index, derive_recipe, find_recipe
+    from deploy.indexing import build_index, find_recipe
     from deploy.progress import RunProgress
+    from deploy.recipes import changed_recipe
 
-    if (recipe is None) == (like is None) or (change and like is None):
+    if (recipe is None) == (like is None) or bool(change) != (like is not None):
         raise typer.BadParameter("name a recipe, or a version to start --from and what to --set in it")
     if golden is None and (split is not None or bound is not None):
         raise typer.BadParameter("--split and --bound are about --golden questions: name those too")
     settings, asked = Settings(), _calibrating(golden, split) if golden else []
-    wanted = find_recipe(settings, recipe) if recipe else derive_recipe(settings, like or "", change or [])[0]
+    wanted = changed_recipe(find_recipe(settings, recipe or like or ""), change or ())
     with RunProgress("building", quiet=as_json) as progress:
-        manifest, followed = asyncio.run(build_index(settings, wanted, progress, store=store))
+        building = build_index(settings, wanted, progress, store=store, new=like is not None)
+        manifest, followed = asyncio.run(building)
     if golden is not None:
         manifest = _calibrate(settings, manifest.name, asked, bound, quiet=as_json)
     if as_json:

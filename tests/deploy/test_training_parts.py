@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from deploy.indexing import changed_recipe
+from deploy.recipes import changed_recipe
 from deploy.training import shelf
 from deploy.training.negatives import Example, examples_of
 from deploy.training.plan import Batch, Plan, Turn, batches

@@ -4,10 +4,13 @@ import json
 import os
 import platform
 import subprocess
+import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from retrieval.errors import RetrievalError
 
 FOLDER = Path("docs/benchmarks")
 PAGE = Path("docs/benchmarks.md")
@@ -17,6 +20,30 @@ _HEAD = """# Benchmarks
 Generated from `docs/benchmarks/*.json` by the commands named below; nothing here is typed by hand. Machines are shared
 and noisy: compare ratios within a run, not absolute times between runs.
 """
+
+
+class ResultError(RetrievalError):
+    """What was measured cannot be written where it is to be; the text names the path."""
+
+
+def require_writable(rows: Path | None = None, keep: Path | None = None, *, record: bool = False) -> None:
+    """Before anything is measured: ResultError where a file of rows, a folder to keep, or a record cannot be written.
+
+    Folders are made as they will be needed; a file that was not there is not left behind.
+    """
+    for folder in (keep, FOLDER if record else None):
+        if folder is not None:
+            _require_folder(folder)
+    if rows is not None:
+        _require_file(rows)
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """A JSON object a line. Errors: ResultError."""
+    try:
+        path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
+    except OSError as error:
+        raise ResultError(f"rows cannot be written to {str(path)!r}: {error.strerror}") from error
 
 
 def write_result(
@@ -76,6 +103,26 @@ def render_page(results: Sequence[dict[str, Any] | list[dict[str, Any]]]) -> str
             rows = "\n".join(f"| {name} | {_shown(value)} |" for name, value in figures.items())
             parts.append(f"\n| {section} | |\n|---|---|\n{rows}\n")
     return "".join(parts)
+
+
+def _require_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ResultError(f"nothing can be kept in {str(folder)!r}: {error.strerror}; name another folder") from error
+
+
+def _require_file(path: Path) -> None:
+    there = path.exists()
+    try:
+        with path.open("ab"):
+            pass
+        if not there:
+            path.unlink()
+    except OSError as error:
+        raise ResultError(f"rows cannot be written to {str(path)!r}: {error.strerror}; name another file") from error
 
 
 def _is_replaced(row: Mapping[str, Any], new: Mapping[str, Any]) -> bool:

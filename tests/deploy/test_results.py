@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.results import render_page, write_result
+from deploy.results import ResultError, render_page, require_writable, write_result, write_rows
 
 RESULT = {
     "command": "make bench",
@@ -40,3 +40,30 @@ def test_writing_a_result_renews_the_page(tmp_path: Path, monkeypatch: pytest.Mo
     assert page.count("## `make bench`") == page.count("## `make evaluate`") == 1
     assert "| p50 ms | 2 |" in page
     assert "| leaks | 0 |" in page
+
+
+@pytest.mark.parametrize("kind", ["rows", "keep"])
+@pytest.mark.parametrize("name", ["file/below", "/proc/none", "/proc/none/below"])
+def test_where_nothing_can_be_written_is_told_before(tmp_path: Path, kind: str, name: str) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ResultError, match=name):
+        require_writable(*((tmp_path / name, None) if kind == "rows" else (None, tmp_path / name)))
+
+
+def test_rows_are_no_folder_and_what_is_kept_no_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("held")
+    with pytest.raises(ResultError, match="written"):
+        require_writable(tmp_path)
+    with pytest.raises(ResultError, match="written"):
+        write_rows(tmp_path, [])
+    with pytest.raises(ResultError, match="kept"):
+        require_writable(keep=tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "held"
+
+
+def test_looking_leaves_a_file_as_it_is_and_makes_none(tmp_path: Path) -> None:
+    held, new = tmp_path / "held", tmp_path / "kept" / "new"
+    held.write_text("held")
+    require_writable(held)
+    require_writable(new, tmp_path / "kept")
+    assert (held.read_text(), new.exists()) == ("held", False)

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from deploy.evaluate_corpus import PATIENCE
-from deploy.golden import GoldenQuestion
+from deploy.golden import GoldenQuestion, load_questions
 from deploy.indexing import opened_index
+from deploy.sampling import SAMPLE
 from deploy.settings import Settings
 from retrieval.acl import access_filter
 from retrieval.calibration import Calibration, Rule
@@ -27,6 +29,22 @@ class Asked:
     samples: list[Sample]
     withheld: int
     empty: int
+
+
+def calibrating_questions(path: Path | None, split: str | None) -> list[GoldenQuestion]:
+    """What to calibrate on: of the sample its dev half, as the other one tests.
+
+    Errors: GoldenError, CalibrationError where there is no question.
+    """
+    held = load_questions(path or SAMPLE / "golden.jsonl")
+    wanted = split if path else split or "dev"
+    chosen = [one for one in held if wanted in (None, one.split)]
+    if not held:
+        raise CalibrationError(f"{path.name if path else 'the sample'!r} has no questions to calibrate on")
+    if not chosen:
+        there = ", ".join(sorted({one.split for one in held if one.split}))
+        raise CalibrationError(f"no questions with the split {wanted!r}; there are {there or 'none with any'}")
+    return chosen
 
 
 async def calibrate_index(

@@ -37,6 +37,7 @@ def build(
     as_json: AsJson = False,
 ) -> None:
     """Build a version from the catalog, or go on with a build that was cut off; the live one is not touched."""
+    from deploy.calibrating import calibrating_questions
     from deploy.indexing import build_index, find_recipe
     from deploy.progress import RunProgress
     from deploy.recipes import changed_recipe
@@ -45,7 +46,7 @@ def build(
         raise typer.BadParameter("name a recipe, or a version to start --from and what to --set in it")
     if golden is None and (split is not None or bound is not None):
         raise typer.BadParameter("--split and --bound are about --golden questions: name those too")
-    settings, asked = Settings(), _calibrating(golden, split) if golden else []
+    settings, asked = Settings(), calibrating_questions(golden, split) if golden else []
     wanted = changed_recipe(find_recipe(settings, recipe or like or ""), change or ())
     with RunProgress("building", quiet=as_json) as progress:
         building = build_index(settings, wanted, progress, store=store, new=like is not None)
@@ -72,9 +73,11 @@ def calibrate(
     as_json: AsJson = False,
 ) -> None:
     """Fit a built version's threshold to golden questions anew; without a file to the sample's dev half."""
-    from deploy.calibrating import sealed_manifest
+    from deploy.calibrating import calibrating_questions, sealed_manifest
 
-    settings, asked = Settings(), _calibrating(golden, split)
+    if if_missing and bound is not None:
+        raise typer.BadParameter("--if-missing leaves a calibration alone whatever its bound: leave it or --bound out")
+    settings, asked = Settings(), calibrating_questions(golden, split)
     manifest = asyncio.run(sealed_manifest(settings, name))
     if manifest.calibration is None or not if_missing:
         manifest = _calibrate(settings, name, asked, bound, quiet=as_json)
@@ -171,14 +174,6 @@ def _golden(path: Path | None) -> "list[GoldenQuestion]":
     from deploy.golden import load_golden, sample_golden
 
     return load_golden(path) if path else sample_golden()
-
-
-def _calibrating(path: Path | None, split: str | None) -> "list[GoldenQuestion]":
-    """What to calibrate on: of the sample its dev half, as the other one tests."""
-    from deploy.golden import load_questions
-    from deploy.sampling import SAMPLE
-
-    return load_questions(path, split) if path else load_questions(SAMPLE / "golden.jsonl", split or "dev")
 
 
 def _calibrate(

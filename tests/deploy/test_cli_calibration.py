@@ -86,9 +86,15 @@ def test_what_cannot_be_calibrated_is_told(library: Cli, golden: Path) -> None:
     few = golden.with_name("few.jsonl")
     few.write_text("\n".join(golden.read_text().splitlines()[:9]))
     assert "9 answerable questions" in refused(library("index", "calibrate", RECIPE.name, "--golden", str(few)))
-    assert "0 answerable" in refused(
-        library("index", "calibrate", RECIPE.name, "--golden", str(golden), "--split", "none")
+    for command in ("calibrate", "build"):
+        said = refused(library("index", command, RECIPE.name, "--golden", str(golden), "--split", "none"))
+        assert "no questions with the split 'none'; there are fit, test" in said
+    empty = golden.with_name("empty.jsonl")
+    empty.write_text("\n")
+    assert "'empty.jsonl' has no questions" in refused(
+        library("index", "calibrate", RECIPE.name, "--golden", str(empty))
     )
+    assert library("index", "calibrate", RECIPE.name, "--if-missing", "--bound", "0.2").code == 2
     assert "not built" in refused(library("index", "calibrate", "idx-none-00000000", "--golden", str(golden)))
     assert "takes 99" in refused(
         library("index", "calibrate", RECIPE.name, "--golden", str(golden), "--split", "fit", "--bound", "0.01")

@@ -11,6 +11,8 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
+import msgspec
+
 from deploy.local import Stack
 from deploy.measured import Measured
 from deploy.ranking import difference
@@ -37,7 +39,7 @@ Progress = Callable[[int, int, str], None]
 
 
 class PairsError(RetrievalError):
-    """A file of rewritten questions that cannot be read; the text names the line."""
+    """Nothing to rewrite: a file of questions that cannot be read, or a model version that rewrites none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,20 @@ def load_pairs(data: Path) -> list[Pair]:
     pairs = [pair for folder in FOLDERS if (data / folder).is_dir() for pair in _read(data / folder / FILE)]
     if not pairs:
         raise PairsError(f"{data.name!r} has none of {', '.join(f'{folder}/{FILE}' for folder in FOLDERS)}")
-    return [pair for pair in pairs if pair.history]
+    followups = [pair for pair in pairs if pair.history]
+    if not followups:
+        raise PairsError(f"{data.name!r} has no follow-ups: no question has a history")
+    return followups
+
+
+def require_rewriting(manifest: ModelManifest) -> ModelManifest:
+    """A version whose model rewrites; PairsError for one whose rule does, or nothing."""
+    if manifest.rewrite.kind != "model":
+        raise PairsError(
+            f"model version {manifest.name!r} does not rewrite by its model: its rewrite.kind is "
+            f"{manifest.rewrite.kind!r}, name one where it is 'model'"
+        )
+    return manifest
 
 
 def token_f1(made: str, human: str) -> float:
@@ -114,11 +129,11 @@ def _pair(line: str, number: int, path: Path) -> Pair:
     """CAsT's rows have `history` and `utterance`, MTRAG's all turns of the user with the last one again."""
     try:
         row = json.loads(line)
-        turns = row["history"] if "history" in row else row["all_user_turns"][:-1]
+        turns = row["history"] if "history" in row else msgspec.convert(row["all_user_turns"], list[str])[:-1]
         question = row["utterance"] if "utterance" in row else row["last_turn"]
-        history = tuple(Message("user", str(turn)) for turn in turns)
+        history = tuple(Message("user", turn) for turn in msgspec.convert(turns, list[str]))
         return Pair(str(row["_id"]), str(row.get("set", path.parent.name)), str(question), history, str(row["rewrite"]))
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+    except (json.JSONDecodeError, KeyError, TypeError, msgspec.ValidationError) as error:
         told = "a JSON object with _id, rewrite, and history and utterance, or all_user_turns and last_turn"
         raise PairsError(f"line {number} of {path.name!r} is not {told}: {error}") from error
 
@@ -199,7 +214,7 @@ def _of_set(name: str, told: Mapping[str, Sequence[Told]]) -> dict[str, Any]:
     asked = [one.f1 for one in held[AS_ASKED]]
     figures: dict[str, Any] = {"follow-ups": len(asked)}
     for how, made in held.items():
-        figures[how] = fmean(one.f1 for one in made)
+        figures[how] = round(fmean(one.f1 for one in made), 4)
         if how not in (AS_ASKED, CONCATENATED):
             gain = difference([one.f1 for one in made], asked)
             figures[f"{how}: gain, 95 %"] = f"{gain.mean:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})"
@@ -210,7 +225,7 @@ def _of_set(name: str, told: Mapping[str, Sequence[Told]]) -> dict[str, Any]:
 def _ended(made: Sequence[_Made]) -> dict[str, Any]:
     """How often the model's own words were taken, why not, and what it took."""
     ends = Counter(one.rewritten.failure or "taken" for one in made)
-    return {**dict(ends.most_common()), "seconds, median": median(one.seconds for one in made)}
+    return {**dict(ends.most_common()), "seconds, median": round(median(one.seconds for one in made), 4)}
 
 
 def _row(held: Sequence[Told]) -> dict[str, Any]:

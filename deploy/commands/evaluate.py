@@ -1,7 +1,7 @@
 """`twinpin evaluate`: how good finding and answering are, on questions whose answers are known."""
 
 import asyncio
-import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -60,16 +60,17 @@ def retrieval(
     from deploy.evaluate_retrieval import evaluate_retrieval, require_known
     from deploy.pinboard import read_pinboard
     from deploy.progress import RunProgress
-    from deploy.results import record_rows
+    from deploy.results import record_rows, require_writable, write_rows
 
     settings = Settings()
     wanted = require_known(only)
     collection, recipe = load_beir(beir, split), _recipe(settings, index, change)
+    require_writable(rows, keep, record=record)
     with RunProgress("evaluating", quiet=as_json) as progress:
         evaluation = asyncio.run(evaluate_retrieval(collection, recipe, progress, only=wanted, keep=keep))
     measured = evaluation.rows(read_pinboard(settings.releases).pins.index.stable)
     if rows is not None:
-        _write_lines(rows, evaluation.questions())
+        write_rows(rows, evaluation.questions())
     if record:
         record_rows("retrieval", f"twinpin evaluate retrieval --beir {collection.name} --split {split}", measured)
     print_json(measured) if as_json else _show(measured)
@@ -88,14 +89,16 @@ def abstention(
     from deploy.beir import ALL, load_beir
     from deploy.evaluate_abstention import calibration_of, evaluate_abstention
     from deploy.progress import RunProgress
+    from deploy.results import require_writable, write_rows
 
     settings = Settings()
     collection, recipe = load_beir(beir, ALL), _recipe(settings, index, change)
     calibration = asyncio.run(calibration_of(settings, recipe.name))
+    require_writable(rows, keep)
     with RunProgress("evaluating", quiet=as_json) as progress:
         measured = asyncio.run(evaluate_abstention(collection, recipe, calibration, progress, keep))
     if rows is not None:
-        _write_lines(rows, measured.rows())
+        write_rows(rows, measured.rows())
     if as_json:
         print_json({**measured.figures(), "curve": measured.curve()})
     else:
@@ -114,12 +117,14 @@ def answers(
     """Ask golden questions of the gateway here, or of a stack started for it, and tell what became of each."""
     from deploy.evaluate_answers import answer_rows, run_answers
     from deploy.progress import RunProgress
+    from deploy.results import require_writable, write_rows
     from deploy.scoring import answer_scores, label_counts
 
+    require_writable(rows)
     with RunProgress("asking", quiet=as_json) as progress:
         judged = run_answers(Settings(), golden, progress)
     if rows is not None:
-        _write_lines(rows, answer_rows(judged))
+        write_rows(rows, answer_rows(judged))
     scores, labels = answer_scores(judged), label_counts(judged)
     if as_json:
         print_json({"scores": scores, "labels": labels})
@@ -144,10 +149,16 @@ def sweep(
     """Measure a version with a field at each of several values, on a split that it may be tuned on."""
     from deploy import evaluate_sweep
     from deploy.progress import RunProgress
+    from deploy.results import require_writable
 
-    collection, recipe = evaluate_sweep.load_collection(beir, split), _recipe(Settings(), index, change)
+    recipe = _recipe(Settings(), index, change)
+    planned = evaluate_sweep.plan(recipe, each)
+    collection = evaluate_sweep.load_collection(beir, split)
+    require_writable(None, keep, record=record)
+    if evaluate_sweep.is_for_testing(collection):
+        sys.stderr.write(f"twinpin: the split {split!r} tests: what is tuned on it is no measurement of it any more\n")
     with RunProgress("evaluating", quiet=as_json) as progress:
-        steps = list(evaluate_sweep.sweep(collection, recipe, each, progress, keep))
+        steps = list(evaluate_sweep.sweep(collection, planned, progress, keep))
     if record:
         evaluate_sweep.record(collection.name, recipe, steps)
     if as_json:
@@ -170,17 +181,19 @@ def rewriting(
     as_json: AsJson = False,
 ) -> None:
     """Hold follow-ups, as they were asked, concatenated, by rule and by model, against what people made of them."""
-    from deploy.evaluate_rewriting import load_pairs, rewrite_pairs, spread
+    from deploy.evaluate_rewriting import load_pairs, require_rewriting, rewrite_pairs, spread
     from deploy.progress import RunProgress
+    from deploy.results import require_writable, write_rows
     from serving.manifest import load_manifest
 
     pairs = load_pairs(data)
-    version = None if model is None else load_manifest(model)
+    version = None if model is None else require_rewriting(load_manifest(model))
+    require_writable(rows)
     with RunProgress("rewriting", quiet=as_json) as progress:
         chosen = pairs if sample is None else spread(pairs, sample)
         figures, each = rewrite_pairs(Settings(), chosen, version, progress)
     if rows is not None:
-        _write_lines(rows, each)
+        write_rows(rows, each)
     if as_json:
         print_json(figures)
     else:
@@ -199,10 +212,6 @@ def _recipe(settings: Settings, index: str | None, change: Sequence[str] | None)
 
     named = index or read_pinboard(settings.releases).pins.index.stable
     return changed_recipe(find_recipe(settings, named), change or ())
-
-
-def _write_lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
 
 
 def _show(rows: Sequence[Mapping[str, Any]]) -> None:

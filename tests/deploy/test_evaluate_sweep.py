@@ -92,15 +92,45 @@ def test_a_sweep_over_judged_documents_measures_rankings(cli: Cli, tmp_path: Pat
         "--each",
         "candidates=5,20",
     )
-    steps = json.loads(cli(*asked, "--json").out)
+    said = cli(*asked, "--json")
+    assert said.err == ""
+    steps = json.loads(said.out)
     assert [one["changes"] for one in steps][1] == ["fusion.dense=0.2", "candidates=20"]
     assert {one["figures"]["ndcg@10"] for one in steps} == {1.0}
     assert "write it like chunker.budget=64,96,128" in refused(cli(*asked[:4], "--each", "chunker.budget"))
     assert "unknown field `bugdet`" in refused(cli(*asked[:4], "--each", "chunker.bugdet=4"))
 
 
+@pytest.fixture
+def nothing_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    for measured in ("evaluate_retrieval", "evaluate_spans"):
+        monkeypatch.setattr(f"deploy.evaluate_sweep.{measured}", lambda *_, **__: pytest.fail("something was measured"))
+
+
+@pytest.mark.usefixtures("nothing_is_measured")
+def test_what_cannot_be_measured_or_kept_is_told_before_anything_is(cli: Cli, articles: Path, tmp_path: Path) -> None:
+    asked = ("evaluate", "sweep", "--beir", str(articles), "--each")
+    assert "Expected `float`" in refused(cli(*asked, "fusion.dense=0.5,oops"))
+    assert "klingon" in refused(cli(*asked, "bm25.language=english,klingon"))
+    (tmp_path / "file").write_text("")
+    assert "nothing can be kept" in refused(cli(*asked, "fusion.dense=0.5", "--keep", str(tmp_path / "file")))
+    (tmp_path / "empty").mkdir()
+    said = refused(cli(*asked[:3], str(tmp_path / "empty"), "--each", "fusion.dense=0.5"))
+    assert "neither corpus.jsonl" in said
+
+
+def test_a_split_that_tests_is_warned_about(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "corpus.jsonl").write_text(json.dumps({"_id": "a", "text": "Refunds are paid within 45 days."}))
+    (tmp_path / "queries.jsonl").write_text(json.dumps({"_id": "1", "text": "when are refunds paid"}))
+    (tmp_path / "qrels_test.tsv").write_text("1\ta\t1\n")
+    for split in ("test", "all"):
+        said = cli("evaluate", "sweep", "--beir", str(tmp_path), "--each", "candidates=5", "--split", split, "--json")
+        assert (said.code, f"{split!r} tests" in said.err) == (0, True)
+
+
 def test_values_are_combined() -> None:
     assert list(values_of(["a=1,2", "b=x"])) == [("a=1", "b=x"), ("a=2", "b=x")]
+    assert list(values_of(["a=1", "b=x", "a=2,1"])) == [("a=1", "b=x"), ("a=2", "b=x")]
     with pytest.raises(RecipeError, match="'a' has no values"):
         values_of(["a=1,"])
 

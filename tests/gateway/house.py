@@ -40,7 +40,7 @@ from retrieval.opening import sealed_place
 from retrieval.sparse import Bm25Encoder
 from retrieval.store import ChunkPoint, ChunkRef
 from serving.generator import GenerationRequest
-from serving.manifest import GroundingRule, ModelManifest, Price, load_manifest, manifest_name
+from serving.manifest import GroundingRule, ModelManifest, Price, Rewriting, load_manifest, manifest_name
 from serving.scripted import Script, ScriptedGenerator, pieces_of
 
 BOARD = read_pinboard(Path(__file__).parent.parent.parent / "deploy" / "releases.yaml")
@@ -268,6 +268,7 @@ def pinned_recipe() -> IndexRecipe:
         passages=3,
         abstain_below=0.2,
         abstain_coverage=0.0,
+        abstain_weakest=0.0,
         freshness={"aged": 730},
     )
 
@@ -284,6 +285,7 @@ def pinned_manifest(label: str = "test", **changed: Any) -> ModelManifest:
         answer_tokens=96,
         output_schema=None,
         price=Price(1.0, 2.0),
+        rewrite=Rewriting(),
     )
     manifest = replace(manifest, **changed)
     fields = msgspec.to_builtins(manifest)

@@ -137,7 +137,7 @@ def test_without_the_catalog_nothing_is_shown(house: House, asking: Asking) -> N
 
 
 def test_an_index_whose_vectors_are_broken_is_503(house: House) -> None:
-    async def unfit(question: str) -> list[float]:
+    async def unfit(question: str, *, scope: str) -> list[float]:
         return [float("nan")] * 256
 
     finder = house.app.state.parts.release.resolve().index_version.finder
@@ -149,7 +149,7 @@ def test_an_index_whose_vectors_are_broken_is_503(house: House) -> None:
 
 @pytest.mark.parametrize("asking", [native, native_stream, openai, openai_stream, searching])
 def test_without_the_embedding_model_the_answer_is_503_and_says_when_to_come_back(house: House, asking: Asking) -> None:
-    async def gone(question: str) -> list[float]:
+    async def gone(question: str, *, scope: str) -> list[float]:
         raise EmbedderUnavailable("the server at http://10.0.0.7:8000 cannot be reached")
 
     house.app.state.parts.release.resolve().index_version.finder._embedder.embed_query = gone

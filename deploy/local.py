@@ -25,6 +25,7 @@ from serving.manifest import ModelManifest, load_manifest
 _NEEDED_GIB = 2.0
 _ENGINE_PATIENCE, _GATEWAY_PATIENCE, _GRACE = 600.0, 120.0, 15.0
 _PR_SET_PDEATHSIG = 1
+_STDERR = 2  # a step tells how far it is; what this process itself was asked for goes to its standard output
 
 
 class StackError(Exception):
@@ -190,7 +191,7 @@ def _spawn(command: list[str], environment: Mapping[str, str], log: Path | None)
             command,
             env={**os.environ, **environment},
             stdin=subprocess.DEVNULL,
-            stdout=output,
+            stdout=_STDERR if output is None else output,
             stderr=None if output is None else subprocess.STDOUT,
             start_new_session=True,
             preexec_fn=_die_with_parent,  # noqa: PLW1509 - one call into the kernel, and the parent has one thread

@@ -7,12 +7,10 @@ from retrieval.batching import Batcher
 from retrieval.comparing import Comparer
 from retrieval.encoder import Encoder
 from retrieval.errors import EmbedderUnavailable, RecipeError
-from retrieval.flights import Flights
 from retrieval.index import Embedding
 from retrieval.likeness import Likeness
 from retrieval.modelfolder import load_tokenizer, model_name, pinned_directory
-from retrieval.textcache import text_key
-from retrieval.vectorcache import VectorCache
+from retrieval.vectorcache import QuestionVectors, VectorCache
 
 _QUESTIONS_HELD, _PASSAGES_HELD = 4_096, 16_384
 _BATCH, _BATCH_CHARACTERS = 32, 8_192
@@ -37,8 +35,7 @@ class LocalEmbedder:
             room=_BATCH_CHARACTERS,
             most=together,
         )
-        self._questions, self._passages = VectorCache(_QUESTIONS_HELD), VectorCache(_PASSAGES_HELD)
-        self._flights: Flights[list[float]] = Flights()
+        self._questions, self._passages = QuestionVectors(_QUESTIONS_HELD), VectorCache(_PASSAGES_HELD)
         self._comparer = Comparer(self._encoder.tokens)
 
     @property
@@ -62,8 +59,7 @@ class LocalEmbedder:
 
     async def embed_query(self, text: str, *, scope: str = "") -> list[float]:
         """Embed a question in the next batch, or with whoever of that scope asks the same just now."""
-        held = self._questions.get(text, scope)
-        return held or list(await self._flights.join(text_key(text, scope), lambda: self._embed_question(text, scope)))
+        return await self._questions.get(text, scope, lambda: self._batcher.submit(text))
 
     @property
     def compares(self) -> bool:
@@ -97,12 +93,6 @@ class LocalEmbedder:
         """Let the threads go."""
         self._batcher.close()
         self._comparer.close()
-
-    async def _embed_question(self, text: str, scope: str) -> list[float]:
-        age = self._questions.age
-        vector = await self._batcher.submit(text)
-        self._questions.put(text, vector, age, scope)
-        return vector
 
     def _encode_questions(self, texts: Sequence[str]) -> list[list[float]]:
         return self._encoder.questions([self._recipe.query_prefix + text for text in texts])

@@ -9,12 +9,11 @@ import msgspec
 
 from retrieval.errors import EmbedderUnavailable, RecipeError
 from retrieval.fingerprint import PROBES, alike, fingerprint
-from retrieval.flights import Flights
 from retrieval.index import Embedding
 from retrieval.layout import PoolingServer
 from retrieval.likeness import Likeness
-from retrieval.textcache import TextCache, text_key
-from retrieval.vectorcache import VectorCache
+from retrieval.textcache import TextCache
+from retrieval.vectorcache import QuestionVectors, VectorCache
 from retrieval.vllm_pooling import PoolingClient, Trust
 
 _QUESTION_SECONDS, _PASSAGES_SECONDS, _LOOK_SECONDS = 5.0, 120.0, 30.0
@@ -50,8 +49,7 @@ class ServedEmbedder:
         self._recipe = recipe
         self._client = PoolingClient(server, EmbedderUnavailable)
         self._trust = Trust(self._require_pinned, clock)
-        self._questions, self._passages = VectorCache(_QUESTIONS_HELD), VectorCache(_PASSAGES_HELD)
-        self._flights: Flights[list[float]] = Flights()
+        self._questions, self._passages = QuestionVectors(_QUESTIONS_HELD), VectorCache(_PASSAGES_HELD)
         self._counts: TextCache[int] = TextCache(_COUNTS_HELD, lambda _: 1)
         try:
             self._max_tokens = self._client.wait(self._introduced())
@@ -84,8 +82,7 @@ class ServedEmbedder:
 
     async def embed_query(self, text: str, *, scope: str = "") -> list[float]:
         """Embed a question, or wait for the answer to whoever of that scope asks the same just now."""
-        held = self._questions.get(text, scope)
-        return held or list(await self._flights.join(text_key(text, scope), lambda: self._embed_question(text, scope)))
+        return await self._questions.get(text, scope, lambda: self._embed_question(text))
 
     @property
     def compares(self) -> bool:
@@ -116,11 +113,9 @@ class ServedEmbedder:
         """Close the connections."""
         self._client.close()
 
-    async def _embed_question(self, text: str, scope: str) -> list[float]:
-        age = self._questions.age
+    async def _embed_question(self, text: str) -> list[float]:
         asked = self._recipe.query_prefix + text
         (vector,) = await self._client.join(self._trusted_vectors([asked], _QUESTION_SECONDS))
-        self._questions.put(text, vector, age, scope)
         return vector
 
     async def _embed_passages(self, texts: Sequence[str]) -> list[list[float]]:

@@ -1,9 +1,10 @@
 """Vectors that were computed not long ago, so that a text is embedded once."""
 
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
-from retrieval.textcache import TextCache
+from retrieval.flights import Flights
+from retrieval.textcache import TextCache, text_key
 
 
 class VectorCache:
@@ -40,3 +41,31 @@ class VectorCache:
     def clear(self) -> None:
         """Hold nothing any more."""
         self._held.clear()
+
+
+class QuestionVectors:
+    """Vectors of questions, each of its scope's: held, or waited for with whoever asks the same just now."""
+
+    def __init__(self, capacity: int) -> None:
+        self._held = VectorCache(capacity)
+        self._flights: Flights[list[float]] = Flights()
+
+    async def get(self, text: str, scope: str, embed: Callable[[], Awaitable[list[float]]]) -> list[float]:
+        """The question's vector, which `embed` makes where it is not there; the caller's own to change."""
+        held = self._held.get(text, scope)
+        return held or list(await self._flights.join(text_key(text, scope), lambda: self._made(text, scope, embed)))
+
+    @property
+    def age(self) -> int:
+        """How often all was let go of."""
+        return self._held.age
+
+    def clear(self) -> None:
+        """Hold nothing any more, nor what is being made just now."""
+        self._held.clear()
+
+    async def _made(self, text: str, scope: str, embed: Callable[[], Awaitable[list[float]]]) -> list[float]:
+        age = self.age
+        vector = await embed()
+        self._held.put(text, vector, age, scope)
+        return vector

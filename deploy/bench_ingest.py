@@ -60,6 +60,7 @@ async def _ingest(recipe: IndexRecipe) -> Figures:
         source = FolderSource(DOCUMENTS)
         first = await _timed(lambda: synchronise(source, shop.documents, _silent))
         chunks = list(texts)
+        shop.index.embedder.forget()  # it remembers what the pipeline has just embedded
         alone = _clock(lambda: shop.index.embedder.embed(chunks))
         again = await _timed(lambda: synchronise(source, shop.documents, _silent))
         if shop.index.embedded != len(chunks):

@@ -61,6 +61,7 @@ def test_judged_collections_go_into_one_list_of_configurations(
     held = json.loads((tmp_path / "docs/benchmarks/abstention.json").read_text("utf-8"))
     assert held["figures"]["abstaining on clapnq_dev"]["area under the curve"] == 1.0
     assert [row["label"] for row in held["rows"]] == ["goes on", "abstains"]
+    assert not any("question" in row for row in held["rows"]), "nothing that a collection says is recorded"
 
 
 def judged(folder: Path, questions: dict[str, tuple[str, dict[str, object]]], *more_splits: str) -> None:

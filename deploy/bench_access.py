@@ -13,10 +13,10 @@ import numpy as np
 
 from deploy.bench_corpus import CHUNKS, DIMENSIONS, Synthetic, milliseconds
 from retrieval.acl import Access, AccessFilter, Principal, access_filter
-from retrieval.edge_store import EdgeStore
 from retrieval.fusion import ChunkId, Legs, fuse
 from retrieval.index import Fusion
 from retrieval.store import ChunkPoint, HybridQuery, Narrowing, SparseVector
+from retrieval.stores.edge_store import EdgeStore
 
 PER_DOCUMENT, LARGE = 10, 1_000
 QUERIES, CANDIDATES, BEST, SHOWN, CHANGES = 200, 100, 50, 10, 40

@@ -15,9 +15,9 @@ from deploy.golden import load_questions
 from deploy.pinboard import read_pinboard
 from deploy.sampling import DOCUMENTS, SAMPLE
 from deploy.settings import Settings
-from retrieval.embed_local import LocalEmbedder
 from retrieval.errors import RecipeError
 from retrieval.index import Embedding
+from retrieval.models.embed_local import LocalEmbedder
 
 CALLERS = (1, 8, 32)
 _ROUNDS, _PASSAGES, _WORDS = 5, 128, 110

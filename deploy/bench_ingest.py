@@ -21,8 +21,8 @@ from retrieval.index import IndexRecipe
 from retrieval.ingest.sandbox import ParserPool
 from retrieval.ingest.sources import FolderSource
 from retrieval.ingest.sync import synchronise
-from retrieval.likeness import Likeness
 from retrieval.live import LiveIndex
+from retrieval.models.likeness import Likeness
 from retrieval.newdocument import NewDocument
 from retrieval.opening import Place, open_live
 

@@ -17,7 +17,6 @@ from deploy.pinboard import read_pinboard
 from deploy.settings import Settings
 from retrieval.acl import Access, AccessFilter, Principal, access_filter
 from retrieval.catalog import Catalog, Content, Document, Entry
-from retrieval.edge_store import EdgeStore
 from retrieval.embed import Embedder
 from retrieval.fusion import fuse
 from retrieval.index import Fusion, IndexRecipe
@@ -25,6 +24,7 @@ from retrieval.opening import place_of
 from retrieval.rerank import Reranker
 from retrieval.search import Finder
 from retrieval.store import Narrowing
+from retrieval.stores.edge_store import EdgeStore
 
 PER_DOCUMENT = 100
 QUERIES, LIMIT, CANDIDATES = 400, 10, 100

@@ -19,7 +19,7 @@ from retrieval.index import IndexManifest
 from retrieval.live import LiveIndex, Progress, silent
 from retrieval.search import Finder
 from retrieval.store import Narrowing
-from retrieval.withheld import Withheld
+from retrieval.stores.withheld import Withheld
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from retrieval.documents import Outcome
 from retrieval.entries import Document
 from retrieval.errors import DocumentMissing, DocumentRefused
 from retrieval.ingest.blocks import PARSER
-from retrieval.ingestions import Ingestions
 from retrieval.newdocument import NewDocument
+from retrieval.sql.ingestions import Ingestions
 
 
 @dataclass(frozen=True, slots=True)

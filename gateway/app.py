@@ -39,9 +39,9 @@ from retrieval.documents import Documents
 from retrieval.erasure import Eraser
 from retrieval.errors import RetrievalError
 from retrieval.ingest.sandbox import ParserPool
-from retrieval.ingestions import Ingestions
 from retrieval.opening import place_of
 from retrieval.receipt import Signer
+from retrieval.sql.ingestions import Ingestions
 from serving.errors import ServingError
 from serving.generator import Generator
 from serving.tokens import load_token_counter

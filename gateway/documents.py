@@ -13,8 +13,8 @@ from retrieval.catalog import Catalog
 from retrieval.documents import Documents, Outcome
 from retrieval.erasure import Eraser
 from retrieval.errors import CatalogError, RetrievalError, StoreError
-from retrieval.ingestions import Ingestions, Item, Settled
 from retrieval.newdocument import NewDocument
+from retrieval.sql.ingestions import Ingestions, Item, Settled
 
 _log = structlog.get_logger()
 _AT_ONCE, _ATTEMPTS = 32, 5

@@ -15,8 +15,6 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from retrieval.acl import Access, AccessFilter
-from retrieval.authority import access_of, authority, passages, wanted
-from retrieval.database import Database
 from retrieval.entries import (
     BEGUN,
     Change,
@@ -32,11 +30,12 @@ from retrieval.entries import (
     Version,
 )
 from retrieval.errors import DocumentMissing
-from retrieval.ledger import Ledger
-from retrieval.mentions import mentioned
-from retrieval.recording import DESCRIPTION, advance, delete, describe, grant, of, put, store
-from retrieval.store import ChunkRef
-from retrieval.tables import (
+from retrieval.sql.authority import access_of, authority, passages, wanted
+from retrieval.sql.database import Database
+from retrieval.sql.ledger import Ledger
+from retrieval.sql.mentions import mentioned
+from retrieval.sql.recording import DESCRIPTION, advance, delete, describe, grant, of, put, store
+from retrieval.sql.tables import (
     changes,
     contents,
     documents,
@@ -47,6 +46,7 @@ from retrieval.tables import (
     tombstones,
     versions,
 )
+from retrieval.store import ChunkRef
 
 __all__ = [
     "BEGUN",

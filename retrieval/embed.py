@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from retrieval.embed_local import LocalEmbedder
 from retrieval.errors import RecipeError
 from retrieval.index import Embedding
 from retrieval.layout import PoolingServer
-from retrieval.lending import Lending
-from retrieval.likeness import Likeness, likeness
+from retrieval.models.embed_local import LocalEmbedder
+from retrieval.models.lending import Lending
+from retrieval.models.likeness import Likeness, likeness
 
 HASH = "hash"
 
@@ -112,7 +112,7 @@ def open_embedder(recipe: Embedding, converted: Path | None = None, server: Pool
         raise RecipeError(
             f"the recipe embeds by a vLLM server that has {recipe.path!r}: set TWINPIN_EMBEDDING_URL to its address"
         )
-    from retrieval.embed_served import ServedEmbedder
+    from retrieval.models.embed_served import ServedEmbedder
 
     return ServedEmbedder(recipe, server)
 

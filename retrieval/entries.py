@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 from retrieval.acl import Access
 from retrieval.index import IndexManifest
-from retrieval.outline import Place
+from retrieval.passages.outline import Place
 from retrieval.store import ChunkRef
 
 ChangeKind: TypeAlias = Literal["put", "describe", "access", "delete", "erase"]

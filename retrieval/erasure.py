@@ -15,11 +15,11 @@ from retrieval.catalog import Catalog
 from retrieval.documents import Documents
 from retrieval.errors import CatalogError, ErasureIncomplete, StoreError, StoreLocked
 from retrieval.ingest.blocks import PARSER
-from retrieval.ingestions import Ingestions
 from retrieval.live import Key, LiveIndex
 from retrieval.opening import Place, dormant, open_store
 from retrieval.receipt import Erased, Receipt, SignedReceipt, Signer
 from retrieval.residue import scan_apart
+from retrieval.sql.ingestions import Ingestions
 from retrieval.store import ChunkStore
 
 _SHORTEST, _LONGEST = 8, 24

@@ -6,12 +6,12 @@ from datetime import date
 
 from retrieval.acl import AccessFilter
 from retrieval.catalog import Catalog, Passage
-from retrieval.duplicates import Groups
 from retrieval.findings import Found
-from retrieval.freshness import is_old
 from retrieval.fusion import Candidate, ChunkId, carry, fuse
 from retrieval.index import IndexRecipe
-from retrieval.packing import narrowed, window
+from retrieval.passages.duplicates import Groups
+from retrieval.passages.freshness import is_old
+from retrieval.passages.packing import narrowed, window
 from retrieval.store import ChunkRef, HybridQuery, Narrowing, Searchable
 
 _WIDEN = 4

@@ -5,18 +5,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from retrieval import shard
 from retrieval.catalog import Catalog
-from retrieval.edge_store import EdgeStore
 from retrieval.embed import Embedders
 from retrieval.errors import CatalogError, IndexNotSealed, RecipeError, StoreError
 from retrieval.index import IndexRecipe
 from retrieval.ingest.prepared import Parser
 from retrieval.layout import Layout
 from retrieval.live import LiveIndex
-from retrieval.qdrant_store import QdrantStore
 from retrieval.rerank import Rerankers
 from retrieval.store import ChunkStore
+from retrieval.stores import shard
+from retrieval.stores.edge_store import EdgeStore
+from retrieval.stores.qdrant_store import QdrantStore
 
 EMBEDDED = "embedded"
 

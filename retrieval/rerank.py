@@ -7,8 +7,8 @@ from retrieval.embed import Embedder
 from retrieval.errors import EmbedderUnavailable, RecipeError, RerankerUnavailable
 from retrieval.index import Rerank
 from retrieval.layout import PoolingServer
-from retrieval.lending import Lending
-from retrieval.rerank_local import LocalReranker
+from retrieval.models.lending import Lending
+from retrieval.models.rerank_local import LocalReranker
 
 _Model: TypeAlias = tuple[str, str, str, str]
 
@@ -99,6 +99,6 @@ def _open_model(recipe: Rerank, server: PoolingServer | None) -> Reranker:
         raise RecipeError(
             f"the recipe reranks by a vLLM server that has {recipe.path!r}: set TWINPIN_RERANKER_URL to its address"
         )
-    from retrieval.rerank_served import ServedReranker
+    from retrieval.models.rerank_served import ServedReranker
 
     return ServedReranker(recipe, server)

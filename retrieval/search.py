@@ -12,10 +12,10 @@ from retrieval.confidence import Confidence
 from retrieval.embed import Embedder
 from retrieval.errors import RerankerUnavailable
 from retrieval.findings import Findings, Found
-from retrieval.freshness import utc_today
 from retrieval.gathering import Gatherer
 from retrieval.index import IndexRecipe
-from retrieval.packing import pack
+from retrieval.passages.freshness import utc_today
+from retrieval.passages.packing import pack
 from retrieval.rerank import Reranker
 from retrieval.sparse import Bm25Encoder
 from retrieval.store import ChunkRef, HybridQuery, Narrowing, Searchable

@@ -17,7 +17,7 @@ from retrieval.embed import HASH
 from retrieval.errors import RecipeError
 from retrieval.index import Embedding, IndexRecipe
 from retrieval.live import Progress
-from retrieval.modelfolder import model_name, pinned_directory
+from retrieval.models.modelfolder import model_name, pinned_directory
 
 _TOLD = 20  # steps
 _JUDGED, _ARTICLES = 2, 1
@@ -35,7 +35,7 @@ def train(
     started = time.monotonic()
     examples = [asyncio.run(examples_of(one, _faster(stable), progress)) for one in sets]
     from deploy.training.learning import VERSION, learn, precision
-    from retrieval.encoder_torch import load_model
+    from retrieval.models.encoder_torch import load_model
 
     models.mkdir(parents=True, exist_ok=True)  # what cannot be written is better known before
     model, _ = load_model(base)

@@ -15,7 +15,7 @@ from deploy.beir import ALL
 from deploy.training.plan import Plan
 from deploy.training.sets import TrainingError
 from retrieval.index import IndexRecipe
-from retrieval.modelfolder import model_digest
+from retrieval.models.modelfolder import model_digest
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

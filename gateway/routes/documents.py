@@ -37,7 +37,7 @@ from retrieval.described import described, outcome_fields, readable, version_fie
 from retrieval.documents import Outcome
 from retrieval.entries import Document
 from retrieval.errors import DocumentMissing
-from retrieval.ingestions import Progress
+from retrieval.sql.ingestions import Progress
 
 router = APIRouter()
 _ALL, _ONE, _INGESTION = "/v1/documents", "/v1/documents/{id:path}", "/v1/ingestions/{id}"

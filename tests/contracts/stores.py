@@ -10,10 +10,10 @@ from uuid import uuid4
 import pytest
 
 from retrieval.acl import Access, AccessFilter, Principal, access_filter
-from retrieval.edge_store import EdgeStore
-from retrieval.memory_store import MemoryStore
-from retrieval.qdrant_store import QdrantStore
 from retrieval.store import ChunkPoint, ChunkRef, ChunkStore, HybridQuery, Narrowing, SparseVector
+from retrieval.stores.edge_store import EdgeStore
+from retrieval.stores.memory_store import MemoryStore
+from retrieval.stores.qdrant_store import QdrantStore
 from tests.contracts.qdrant_double import running
 
 DIMENSIONS = 8

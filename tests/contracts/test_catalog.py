@@ -14,7 +14,7 @@ from retrieval.catalog import BEGUN, Catalog, Content, Document, TenantMark
 from retrieval.errors import CatalogError, DocumentMissing, IndexBehind, IndexNotSealed
 from retrieval.index import IndexManifest, load_recipe
 from retrieval.ingest.blocks import Block
-from retrieval.outline import Place, outline, split_blocks
+from retrieval.passages.outline import Place, outline, split_blocks
 from tests.contracts.documents import ELSEWHERE, HELD, HR, STAFF, TEXT, TODAY, entry, page, read, reader, ref
 
 VERSIONS = Path(__file__).parents[2] / "deploy" / "versions"

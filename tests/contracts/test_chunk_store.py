@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from retrieval.acl import Access
-from retrieval.edge_store import EdgeStore
 from retrieval.errors import StoreError, StoreLocked
 from retrieval.store import ChunkStore, Fetched, HybridQuery, Narrowing, SparseVector
+from retrieval.stores.edge_store import EdgeStore
 from tests.contracts.stores import (
     ANYTHING,
     DIMENSIONS,

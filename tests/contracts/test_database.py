@@ -16,12 +16,12 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from retrieval import migrations
-from retrieval.authority import authority
 from retrieval.catalog import Catalog, TenantMark
-from retrieval.database import Database
 from retrieval.errors import CatalogError
-from retrieval.tables import documents, pieces, tables
+from retrieval.sql import migrations
+from retrieval.sql.authority import authority
+from retrieval.sql.database import Database
+from retrieval.sql.tables import documents, pieces, tables
 from tests.contracts.documents import HR, STAFF, TODAY, entry, page, read, ref
 from tests.postgres import Postgres
 

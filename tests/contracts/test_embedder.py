@@ -8,18 +8,18 @@ from typing import Any
 import msgspec
 import pytest
 
-from retrieval.comparing import Comparer
 from retrieval.embed import HASH, Embedder, HashEmbedder, open_embedder
 from retrieval.errors import EmbedderUnavailable
 from retrieval.index import Embedding
 from retrieval.layout import PoolingServer
-from retrieval.likeness import Likeness
-from retrieval.textcache import TextCache
-from retrieval.vectorcache import VectorCache
+from retrieval.models.comparing import Comparer
+from retrieval.models.likeness import Likeness
+from retrieval.models.textcache import TextCache
+from retrieval.models.vectorcache import VectorCache
+from tests.retrieval.models.test_embed_served import RECIPE
+from tests.retrieval.models.test_likeness import apart
 from tests.retrieval.pooling_double import Double, serving
 from tests.retrieval.test_embed import pinned
-from tests.retrieval.test_embed_served import RECIPE
-from tests.retrieval.test_likeness import apart
 
 TEXTS = ["How long is parental leave?", "Maternity leave lasts 26 weeks.", "The pump needs oil.", "Größe: 12,5 %"]
 

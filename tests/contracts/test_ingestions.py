@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from retrieval.catalog import Catalog
-from retrieval.ingestions import Ingestions, Item, ItemState, Settled, new_id
+from retrieval.sql.ingestions import Ingestions, Item, ItemState, Settled, new_id
 from tests.contracts.documents import entry, page
 
 

@@ -10,9 +10,9 @@ from retrieval.embed import HashEmbedder
 from retrieval.index import Rerank
 from retrieval.layout import PoolingServer
 from retrieval.rerank import Reranker, Rerankers
+from tests.retrieval.models.test_rerank_local import tiny
+from tests.retrieval.models.test_rerank_served import SERVED
 from tests.retrieval.pooling_double import Double, serving
-from tests.retrieval.test_rerank_local import tiny
-from tests.retrieval.test_rerank_served import SERVED
 
 ASKED = "How long is parental leave?"
 TEXTS = ["Parental leave lasts 26 weeks.", "The pump needs oil.", "Größe: 12,5 %; 東京 の 契約書", "", "leave " * 3_000]

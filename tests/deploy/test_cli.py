@@ -14,7 +14,7 @@ import pytest
 
 from deploy.keys import read_keys
 from deploy.settings import Settings
-from retrieval.edge_store import EdgeStore
+from retrieval.stores.edge_store import EdgeStore
 from tests.deploy.commandline import RECIPE, ROOT, Cli, refused
 
 GROUPS = ("documents", "index", "keys")

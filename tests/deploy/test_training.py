@@ -14,7 +14,7 @@ from deploy.evaluate_collections import INFORMED_BY
 from deploy.evaluate_data import run_parts
 from deploy.training import learning, story
 from retrieval.index import Embedding, IndexRecipe
-from retrieval.modelfolder import model_digest, model_directory
+from retrieval.models.modelfolder import model_digest, model_directory
 from tests.deploy.commandline import RECIPE, Cli, Said, refused
 from tests.retrieval.test_embed import pinned
 

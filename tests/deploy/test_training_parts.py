@@ -14,8 +14,8 @@ from deploy.training.sets import load_sets
 from deploy.training.shelf import Passage
 from deploy.training.trained import build_command, find_trained, recipe_changes
 from retrieval.index import Rerank
-from retrieval.likeness import likeness, unit_rows
 from retrieval.live import silent
+from retrieval.models.likeness import likeness, unit_rows
 from tests.deploy.commandline import RECIPE
 from tests.deploy.test_training import TOPICS, judged
 

@@ -35,10 +35,10 @@ from retrieval.ingest.blocks import PARSER, Block
 from retrieval.ingest.chunk import CHUNKER
 from retrieval.ingest.prepared import Parser, content_digest, described_digest
 from retrieval.live import LiveIndex
-from retrieval.memory_store import MemoryStore
 from retrieval.opening import sealed_place
 from retrieval.sparse import Bm25Encoder
 from retrieval.store import ChunkPoint, ChunkRef
+from retrieval.stores.memory_store import MemoryStore
 from serving.generator import GenerationRequest
 from serving.manifest import GroundingRule, ModelManifest, Price, Rewriting, load_manifest, manifest_name
 from serving.scripted import Script, ScriptedGenerator, pieces_of

@@ -184,8 +184,8 @@ def test_an_erasure_gives_a_receipt_that_verifies_and_may_be_repeated(house: Hou
 def test_an_erasure_that_leaves_bytes_says_that_nobody_reads_them_and_to_repeat(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from retrieval.memory_store import MemoryStore
     from retrieval.residue import Residue
+    from retrieval.stores.memory_store import MemoryStore
 
     async def left(store: MemoryStore, needles: object) -> Residue:
         return Residue(1_000, 1)

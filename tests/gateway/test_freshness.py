@@ -12,7 +12,7 @@ from structlog.typing import EventDict
 
 from gateway.app import create_app
 from retrieval.acl import Access
-from retrieval.freshness import utc_today
+from retrieval.passages.freshness import utc_today
 from tests.gateway.house import (
     HR,
     REFUND,

@@ -15,8 +15,8 @@ from gateway.documents import Intake
 from retrieval.catalog import Catalog
 from retrieval.documents import Documents, Outcome
 from retrieval.errors import StoreError
-from retrieval.ingestions import Ingestions
 from retrieval.newdocument import NewDocument
+from retrieval.sql.ingestions import Ingestions
 from tests.gateway.house import House, make_house, opening
 from tests.gateway.librarians import BADGE, LANYARD, STAFF, found, hire, path, put, send, texts
 

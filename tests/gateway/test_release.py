@@ -28,8 +28,8 @@ from retrieval.embed import HashEmbedder
 from retrieval.errors import StoreError, StoreLocked
 from retrieval.index import Chunker, IndexRecipe
 from retrieval.live import LiveIndex
-from retrieval.memory_store import MemoryStore
 from retrieval.opening import Place
+from retrieval.stores.memory_store import MemoryStore
 from tests.gateway.house import (
     CORPUS,
     REFUND,

@@ -13,8 +13,8 @@ from retrieval.building import build
 from retrieval.embed import HashEmbedder
 from retrieval.errors import RecipeError, RerankerUnavailable
 from retrieval.index import IndexRecipe, Rerank
-from retrieval.likeness import Likeness
 from retrieval.live import closing, silent
+from retrieval.models.likeness import Likeness
 from tests.retrieval.shelf import WIDER, Shelf, shelf
 
 LATE, CROSS = Rerank("late", 5), Rerank("cross-encoder", 5, path="a-folder")

@@ -16,18 +16,18 @@ import pytest
 
 from retrieval.acl import Access, AccessFilter, Principal, access_filter
 from retrieval.catalog import Passage
-from retrieval.edge_store import EdgeStore
 from retrieval.embed import HashEmbedder
 from retrieval.errors import IndexBehind, IndexNotSealed, StoreError
 from retrieval.fusion import Legs
 from retrieval.index import Bm25
 from retrieval.ingest.blocks import PARSER
 from retrieval.live import LiveIndex
-from retrieval.memory_store import MemoryStore
 from retrieval.opening import open_live
-from retrieval.qdrant_store import QdrantStore
 from retrieval.sparse import Bm25Encoder
 from retrieval.store import ChunkPoint, ChunkRef, ChunkStore, HybridQuery, Narrowing
+from retrieval.stores.edge_store import EdgeStore
+from retrieval.stores.memory_store import MemoryStore
+from retrieval.stores.qdrant_store import QdrantStore
 from tests.proofs.oracle import Lists, Oracle, Paper, Who
 from tests.proofs.residue import residue
 from tests.proofs.world import ANYTHING, InProcess, World, access, ask, new_document, open_world, recipe, texts_found

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from retrieval.acl import AccessFilter
-from retrieval.edge_store import EdgeStore
 from retrieval.errors import IndexBehind
 from retrieval.fusion import Legs
 from retrieval.store import HybridQuery, Narrowing
+from retrieval.stores.edge_store import EdgeStore
 from tests.proofs import draw
 from tests.proofs.oracle import Key, Lists, Oracle, Paper, Standing, Who
 from tests.proofs.world import ANYTHING, World, access, ask, new_document, open_world, recipe, texts_found

@@ -17,8 +17,8 @@ from retrieval.documents import Documents
 from retrieval.errors import DocumentMissing
 from retrieval.ingest.parse import parse
 from retrieval.live import LiveIndex
-from retrieval.memory_store import MemoryStore
 from retrieval.preflight import passed, preflight
+from retrieval.stores.memory_store import MemoryStore
 from tests.retrieval.shelf import ANA, HANNEKE, HR, RECIPE, STAFF, WIDER, Open, PlainParser, Shelf, new
 
 OLD = "# Old\n\n" + " ".join(f"refund old {n}." for n in range(8))

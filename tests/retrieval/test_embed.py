@@ -14,14 +14,14 @@ import pytest
 import yaml
 
 from retrieval.embed import HASH, Embedders, HashEmbedder, open_embedder
-from retrieval.embed_local import LocalEmbedder
 from retrieval.errors import RecipeError
 from retrieval.index import Embedding
-from retrieval.likeness import Likeness, TokenVectors
-from retrieval.modelfolder import model_digest, model_directory
+from retrieval.models.embed_local import LocalEmbedder
+from retrieval.models.likeness import Likeness, TokenVectors
+from retrieval.models.modelfolder import model_digest, model_directory
 from retrieval.opening import open_live
+from tests.retrieval.models.test_likeness import apart
 from tests.retrieval.shelf import RECIPE, WIDER, shelf
-from tests.retrieval.test_likeness import apart
 
 Encode: TypeAlias = Callable[[Sequence[str]], list[list[float]]]
 VERSIONS = Path(__file__).resolve().parents[2] / "deploy" / "versions"

@@ -11,13 +11,13 @@ import msgspec
 import pytest
 
 from retrieval.building import build
-from retrieval.edge_store import EdgeStore
 from retrieval.erasure import Eraser, Subject
 from retrieval.errors import DocumentMissing, ErasureIncomplete, ReceiptInvalid, StoreError
-from retrieval.ingestions import Ingestions
 from retrieval.live import silent
 from retrieval.opening import drop_index
 from retrieval.receipt import Erased, Signer
+from retrieval.sql.ingestions import Ingestions
+from retrieval.stores.edge_store import EdgeStore
 from tests.retrieval.shelf import RECIPE, WIDER, Shelf, new, shelf
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)

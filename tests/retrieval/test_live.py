@@ -16,10 +16,10 @@ from retrieval.embed import Embedders, HashEmbedder
 from retrieval.errors import IndexNotSealed, RecipeError, StoreError, StoreLocked
 from retrieval.index import Chunker
 from retrieval.live import LiveIndex, closing, silent
-from retrieval.memory_store import MemoryStore
 from retrieval.newdocument import NewDocument
 from retrieval.opening import dormant, drop_index, open_live
 from retrieval.preflight import Check, passed, preflight
+from retrieval.stores.memory_store import MemoryStore
 from tests.retrieval.shelf import ANA, HANNEKE, HR, RECIPE, STAFF, WIDER, Shelf, new, shelf
 
 OTHER = Access("other", frozenset({"group:staff"}))

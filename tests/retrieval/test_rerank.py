@@ -17,8 +17,8 @@ from retrieval.building import build
 from retrieval.embed import HashEmbedder
 from retrieval.errors import EmbedderUnavailable, RecipeError, RerankerUnavailable
 from retrieval.index import IndexRecipe, Rerank
-from retrieval.likeness import Likeness
 from retrieval.live import closing, silent
+from retrieval.models.likeness import Likeness
 from retrieval.opening import Place, open_live
 from retrieval.rerank import Reranker, Rerankers
 from retrieval.store import Narrowing

@@ -16,12 +16,12 @@ from retrieval.errors import CatalogError, IndexBehind, RecipeError, RerankerUna
 from retrieval.findings import Findings
 from retrieval.fusion import ChunkId, Legs
 from retrieval.index import Bm25, Chunker, Embedding, Fusion, IndexRecipe, Packing, Rerank
-from retrieval.likeness import Likeness
-from retrieval.memory_store import MemoryStore
+from retrieval.models.likeness import Likeness
 from retrieval.rerank import Reranker
 from retrieval.search import Finder
 from retrieval.sparse import Bm25Encoder
 from retrieval.store import ChunkPoint, ChunkRef, ChunkStore, Fetched, HybridQuery, Narrowing
+from retrieval.stores.memory_store import MemoryStore
 
 RECIPE = IndexRecipe(
     label="test",

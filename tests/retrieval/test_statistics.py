@@ -10,12 +10,12 @@ import qdrant_edge as qe
 from qdrant_client import models
 
 from retrieval.acl import Access, AccessFilter, Principal, access_filter
-from retrieval.edge_store import EdgeStore
 from retrieval.fusion import Legs
 from retrieval.index import Bm25
-from retrieval.qdrant_store import QdrantStore
 from retrieval.sparse import Bm25Encoder
 from retrieval.store import ChunkPoint, ChunkRef, ChunkStore, HybridQuery
+from retrieval.stores.edge_store import EdgeStore
+from retrieval.stores.qdrant_store import QdrantStore
 from tests.contracts.stores import ANYTHING, QUIET
 
 pytestmark = QUIET

@@ -1,0 +1,1 @@
+"""The ChunkStore in memory, on the embedded engine and on a Qdrant server."""

@@ -13,7 +13,7 @@ from deploy.indexing import opened_index
 from deploy.local import Stack
 from deploy.pinboard import read_pinboard
 from deploy.progress import RunProgress
-from deploy.results import write_result
+from deploy.results import write_result, write_rows
 from deploy.sampling import DOCUMENTS, caller_principals
 from deploy.scoring import Golden, answer_scores, label_counts, retrieval_scores
 from deploy.settings import Settings
@@ -47,9 +47,11 @@ def run_evaluation(settings: Settings) -> int:
         figures[f"answers, {split} questions"] = answer_scores(of_split)
         figures[f"answers, {split} questions, what became of them"] = label_counts(of_split)
     overall = figures["answers, all questions"]
-    path = write_result("evaluate", "make evaluate", figures, rows=answer_rows(judged))
+    path = write_result("evaluate", "make evaluate", figures)
+    rows = settings.rows_of("answers")
+    write_rows(rows, answer_rows(judged))
     _print(figures)
-    sys.stdout.write(f"recorded in {path}\n")
+    sys.stdout.write(f"recorded in {path}, what became of each question in {rows}\n")
     held = overall["leaks"] == 0 and overall["cited spans whose text is at that place"] == 1.0 and found >= _FLOOR
     return 0 if held else 1
 

@@ -11,7 +11,8 @@ from deploy.evaluate_handbook import measure_handbook
 from deploy.evaluate_parsing import measure_parsing
 from deploy.evaluate_rewriting import measure_rewriting
 from deploy.measured import Measured
-from deploy.results import record_rows, write_result
+from deploy.results import record_rows, write_result, write_rows
+from deploy.settings import Settings
 
 _COMMAND = "make evaluate DATA=DIR"
 
@@ -49,9 +50,13 @@ def _run(name: str, part: Part, data: Path) -> bool:
         path = record_rows("retrieval", _COMMAND, measured.configurations)
         sys.stdout.write(f"{part.folder} recorded in {path}\n")
     if measured.figures:
-        path = write_result(name, _COMMAND, measured.figures, rows=measured.rows)
+        path = write_result(name, _COMMAND, measured.figures)
         _print(measured.figures)
         sys.stdout.write(f"recorded in {path}\n")
+    if measured.rows:
+        rows = Settings().rows_of(name)
+        write_rows(rows, measured.rows)
+        sys.stdout.write(f"each question in {rows}\n")
     return measured.held
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """`figures` by section and name, a row per case in `rows`; `held` is False where something must not be as it is.
+    """`figures` by section and name; `held` is False where something must not be as it is.
 
+    `rows` tell of each question, and are kept with the data: what a collection asks is no part of the record.
     `configurations` are rows of finding, which stand in one list for all collections.
     """
 

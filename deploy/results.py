@@ -46,17 +46,12 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         raise ResultError(f"rows cannot be written to {str(path)!r}: {error.strerror}") from error
 
 
-def write_result(
-    name: str, command: str, figures: Mapping[str, Mapping[str, Any]], *, rows: Sequence[Mapping[str, Any]] = ()
-) -> Path:
-    """Record figures (section → name → value), and a row per case if there are any; make the page again."""
+def write_result(name: str, command: str, figures: Mapping[str, Mapping[str, Any]]) -> Path:
+    """Record figures (section → name → value); make the page again."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     path = FOLDER / f"{name}.json"
     made = {"command": command, "commit": _commit(), "date": _now(), "machine": _machine()}
-    result: dict[str, Any] = {**made, "figures": figures}
-    if rows:
-        result["rows"] = rows
-    path.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
+    path.write_text(json.dumps({**made, "figures": figures}, indent=2) + "\n", "utf-8")
     write_page()
     return path
 

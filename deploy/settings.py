@@ -56,6 +56,12 @@ class Settings(BaseSettings, Layout):
             self.url = f"http://127.0.0.1:{self.port}"
         return self
 
+    def rows_of(self, evaluation: str) -> Path:
+        """Where an evaluation leaves a row for each of its questions: with the data, as they may be anybody's words."""
+        folder = self.data / "evaluations"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"{evaluation}.jsonl"
+
     @property
     def elsewhere(self) -> bool:
         """Whether a gateway was named: then documents are its business, and nothing is opened here."""

@@ -9,6 +9,7 @@ from deploy.evaluate_collections import INFORMED_BY
 from deploy.evaluate_data import Part, run_parts
 from deploy.evaluate_parsing import measure_parsing, word_recall
 from deploy.measured import Measured
+from deploy.settings import Settings
 from tests.deploy.commandline import Cli
 
 
@@ -21,12 +22,9 @@ def test_parts_whose_folder_is_there_are_recorded(tmp_path: Path, monkeypatch: p
     (tmp_path / "data" / "one").mkdir(parents=True)
     assert run_parts(tmp_path / "data", {"first": part("one"), "second": part("two")}) == 0
     (recorded,) = (tmp_path / "docs" / "benchmarks").iterdir()
-    held = json.loads(recorded.read_text("utf-8"))
-    assert (recorded.name, held["figures"], held["rows"]) == (
-        "first.json",
-        {"words": {"data": "data"}},
-        [{"file": "a"}],
-    )
+    assert recorded.name == "first.json"
+    assert json.loads(recorded.read_text("utf-8"))["figures"] == {"words": {"data": "data"}}
+    assert json.loads(Settings().rows_of("first").read_text("utf-8")) == {"file": "a"}
 
 
 def test_a_part_that_does_not_hold_or_data_without_any_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,8 +45,8 @@ def test_judged_collections_go_into_one_list_of_configurations(
     monkeypatch.chdir(tmp_path)
     assert run_parts(data) == 0
     rows = json.loads((tmp_path / "docs/benchmarks/retrieval.json").read_text("utf-8"))
-    told = {(row["dataset"], row["split"], row["configuration"]) for row in rows if row["configuration"][:5] == "fused"}
-    assert told == {
+    configurations = {(row["dataset"], row["split"], row["configuration"]) for row in rows if row["configuration"][:5] == "fused"}
+    assert configurations == {
         ("scifact", "train", "fused"),
         ("scifact", "test", "fused"),
         ("mtrag_un", "test", "fused"),
@@ -60,8 +58,9 @@ def test_judged_collections_go_into_one_list_of_configurations(
     assert {row["informed_by"] for row in rows} == {INFORMED_BY}
     held = json.loads((tmp_path / "docs/benchmarks/abstention.json").read_text("utf-8"))
     assert held["figures"]["abstaining on clapnq_dev"]["area under the curve"] == 1.0
-    assert [row["label"] for row in held["rows"]] == ["goes on", "abstains"]
-    assert not any("question" in row for row in held["rows"]), "nothing that a collection says is recorded"
+    told = [json.loads(line) for line in Settings().rows_of("abstention").read_text("utf-8").splitlines()]
+    assert [(row["question"], row["label"]) for row in told] == [("refunds paid", "goes on"), ("cats", "abstains")]
+    assert "refunds" not in str(held), "nothing that a collection says is recorded"
 
 
 def judged(folder: Path, questions: dict[str, tuple[str, dict[str, object]]], *more_splits: str) -> None:

@@ -8,13 +8,14 @@ from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 
 from gateway.audit import Audit
+from gateway.caller import Caller
 from gateway.draft import Draft
 from gateway.errors import Invalid
 from gateway.events import AnswerEvent, Delta
 from gateway.exchange import Asked, Exchange
 from gateway.policy import confidence_in, enough_evidence
 from gateway.release import IndexVersion, ModelVersion, ResolvedPins
-from retrieval.acl import AccessFilter, Principal, access_filter
+from retrieval.acl import AccessFilter, access_filter
 from retrieval.findings import Findings
 from serving.errors import EngineRefused
 from serving.generator import GenerationRequest
@@ -31,9 +32,9 @@ class Answering:
         self._audit = audit
         self._salt_key = secrets.token_bytes(32)
 
-    def open(self, asked: Asked, principal: Principal, pins: ResolvedPins) -> Exchange:
+    def open(self, asked: Asked, caller: Caller, pins: ResolvedPins) -> Exchange:
         """Give a question its id; it keeps its two versions until it is answered."""
-        return Exchange(f"ans_{secrets.token_hex(12)}", datetime.now(UTC), asked, principal, pins)
+        return Exchange(f"ans_{secrets.token_hex(12)}", datetime.now(UTC), asked, caller, pins)
 
     async def events(self, exchange: Exchange) -> AsyncGenerator[AnswerEvent]:
         """Sources, deltas, verdict, usage. An error comes before Sources, or ends the stream where it happens."""

@@ -1,10 +1,12 @@
-"""Who asks: a bearer token becomes a Principal, or nobody."""
+"""Who asks: a bearer token becomes a Caller, or nobody."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import structlog
 
 from deploy.keys import KeyFileError, KeyRing, read_keys
+from gateway.caller import Caller
 from gateway.errors import Forbidden, Unauthenticated
 from retrieval.acl import Principal
 
@@ -19,15 +21,16 @@ class Authenticator:
         self._stamp: tuple[int, int] | None = None
         self._ring = KeyRing({})
 
-    def principal(self, authorization: str | None) -> Principal:
-        """The caller of this `Authorization` header; Unauthenticated when there is none we know."""
-        scheme, _, token = (authorization or "").partition(" ")
+    async def caller(self, headers: Mapping[str, str]) -> Caller:
+        """The caller by the request's `Authorization` header; Unauthenticated when there is none we know."""
+        scheme, _, token = headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise Unauthenticated("send your API key as `Authorization: Bearer <key>`")
         key = self._keys().find(token.strip())
         if key is None:
             raise Unauthenticated("this API key is not known: it may be mistyped or revoked")
-        return Principal(key.tenant, key.subject, frozenset(key.groups), frozenset(key.scopes))
+        principal = Principal(key.tenant, key.subject, frozenset(key.groups), frozenset(key.scopes))
+        return Caller(principal, f"key:{key.prefix}")
 
     def _keys(self) -> KeyRing:
         """Reread when the file changed; a broken file leaves the last good keys in force and says so."""

@@ -17,14 +17,14 @@ _AT_ONCE = 500  # few may be this caller's, however few were asked for
 _WRITE, _ADMIN, _SEARCH = "documents:write", "admin", "search"
 
 
-def writer(request: Request) -> Principal:
+async def writer(request: Request) -> Principal:
     """The verified caller, who may change documents of their tenant, and so see all of them."""
-    return _caller(request, _WRITE)
+    return await _caller(request, _WRITE)
 
 
-def reader(request: Request) -> Principal:
+async def reader(request: Request) -> Principal:
     """The verified caller, who may see documents: as a writer all of the tenant, else what their access permits."""
-    return _caller(request, _SEARCH)
+    return await _caller(request, _SEARCH)
 
 
 def writes(principal: Principal) -> bool:
@@ -69,8 +69,8 @@ def _sees(principal: Principal, document: Document) -> bool:
     return writes(principal) or access_filter(principal).permits(document.access)
 
 
-def _caller(request: Request, scope: str) -> Principal:
-    principal = parts(request).authenticator.principal(request.headers.get("authorization"))
+async def _caller(request: Request, scope: str) -> Principal:
+    principal = (await parts(request).authenticator.caller(request.headers)).principal
     if not writes(principal):
         require(principal, scope)
     return principal

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from gateway.caller import Caller
 from gateway.release import ResolvedPins
 from retrieval.acl import Principal
 from retrieval.store import Narrowing
@@ -30,5 +31,10 @@ class Exchange:
     id: str
     created: datetime
     asked: Asked
-    principal: Principal
+    caller: Caller
     pins: ResolvedPins
+
+    @property
+    def principal(self) -> Principal:
+        """For whom everything is read."""
+        return self.caller.principal

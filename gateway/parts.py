@@ -9,6 +9,7 @@ from fastapi import Request
 
 from gateway.answering import Answering
 from gateway.auth import Authenticator, require
+from gateway.caller import Caller
 from gateway.documents import Library
 from gateway.follower import Follower
 from gateway.limits import Limits
@@ -44,11 +45,11 @@ def parts(request: Request) -> Parts:
     return cast("Parts", request.app.state.parts)
 
 
-def caller(request: Request, scope: str) -> Principal:
+async def caller(request: Request, scope: str) -> Caller:
     """The verified caller, who may do this."""
-    principal = parts(request).authenticator.principal(request.headers.get("authorization"))
-    require(principal, scope)
-    return principal
+    known = await parts(request).authenticator.caller(request.headers)
+    require(known.principal, scope)
+    return known
 
 
 def pins(request: Request, principal: Principal) -> ResolvedPins:

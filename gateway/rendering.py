@@ -37,7 +37,7 @@ async def render_unexpected(request: Request, error: Exception) -> Response:
 async def render_invalid(request: Request, error: Exception) -> Response:
     """Name the first field at fault, to callers that are known; the value is not repeated."""
     try:
-        request.app.state.parts.authenticator.principal(request.headers.get("authorization"))
+        await request.app.state.parts.authenticator.caller(request.headers)
     except errors.Unauthenticated as unknown:
         return await render(request, unknown)
     first = cast("RequestValidationError", error).errors()[0]

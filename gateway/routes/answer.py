@@ -19,7 +19,7 @@ router = APIRouter()
 @router.post("/v1/answer")
 async def answer(request: Request, body: AnswerRequest) -> Response:
     """Answer a question from the documents this caller may see, with verified citations, or say that it cannot."""
-    principal, here = caller(request, "ask"), parts(request)
+    asking, here = await caller(request, "ask"), parts(request)
     question, history = (body.question, ()) if body.question else _last_turn(body.messages or [])
     asked = Asked(
         question=question,
@@ -30,8 +30,8 @@ async def answer(request: Request, body: AnswerRequest) -> Response:
         conversation=body.conversation,
         user=body.user,
     )
-    exchange = here.answering.open(asked, principal, pins(request, principal))
-    admission = here.limits.admit(principal.tenant)
+    exchange = here.answering.open(asked, asking, pins(request, asking.principal))
+    admission = here.limits.admit(asking.principal.tenant)
     return AnswerResponse(
         exchange, here.answering.events(exchange), NativeWire(exchange), admission, stream=bool(body.stream)
     )
@@ -40,7 +40,7 @@ async def answer(request: Request, body: AnswerRequest) -> Response:
 @router.post("/v1/chat/completions")
 async def chat_completions(request: Request, body: ChatRequest) -> Response:
     """The same answer in OpenAI's shape."""
-    principal, here = caller(request, "ask"), parts(request)
+    asking, here = await caller(request, "ask"), parts(request)
     _served(body.model, here.settings.served_model)
     question, history = _last_turn(body.messages)
     asked = Asked(
@@ -52,17 +52,17 @@ async def chat_completions(request: Request, body: ChatRequest) -> Response:
         conversation=body.conversation,
         user=body.user,
     )
-    exchange = here.answering.open(asked, principal, pins(request, principal))
+    exchange = here.answering.open(asked, asking, pins(request, asking.principal))
     include_usage = body.stream_options is not None and body.stream_options.include_usage
     wire = OpenAIWire(exchange, body.model, include_usage, body.ignored())
-    admission = here.limits.admit(principal.tenant)
+    admission = here.limits.admit(asking.principal.tenant)
     return AnswerResponse(exchange, here.answering.events(exchange), wire, admission, stream=bool(body.stream))
 
 
 @router.get("/v1/models")
 async def models(request: Request) -> dict[str, object]:
     """The product models that can be asked; which version answers is the pins' business."""
-    caller(request, "ask")
+    await caller(request, "ask")
     served = {"id": parts(request).settings.served_model, "object": "model", "created": 0, "owned_by": "twinpin"}
     return {"object": "list", "data": [served]}
 

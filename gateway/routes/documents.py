@@ -46,7 +46,7 @@ _ALL, _ONE, _INGESTION = "/v1/documents", "/v1/documents/{id:path}", "/v1/ingest
 @router.put(_ONE)
 async def put(request: Request) -> Response:
     """Take one document in; when this answers, it is durable and is found."""
-    principal, library = writer(request), parts(request).library
+    principal, library = await writer(request), parts(request).library
     document, query = addressed_new(request), asked(request, Addressing)
     body = await sent(request, DocumentBody)
     if body.id not in (None, document):
@@ -60,7 +60,7 @@ async def put(request: Request) -> Response:
 @router.post(_ALL)
 async def put_many(request: Request) -> Response:
     """Accept many documents of one tenant: durable when this answers, taken in one after the other from then on."""
-    principal, library = writer(request), parts(request).library
+    principal, library = await writer(request), parts(request).library
     query = asked(request, Addressing)
     body = await sent(request, BulkBody)
     tenants = {tenant_for(principal, _one_tenant(query.tenant, one.access.tenant)) for one in body.documents}
@@ -76,7 +76,7 @@ async def put_many(request: Request) -> Response:
 @router.get(_ALL)
 async def list_all(request: Request) -> Response:
     """The documents that this caller may see, in order of their ids, a page at a time."""
-    principal, library = reader(request), parts(request).library
+    principal, library = await reader(request), parts(request).library
     query = asked(request, Listing)
     if query.origin and not writes(principal):
         raise Forbidden("this key may not ask for documents by their origin: it lacks the scope 'documents:write'")
@@ -90,7 +90,7 @@ async def history(request: Request) -> Response:
     """The versions of a document that are kept, newest first, without the access lists of then."""
     if not ends_with(request, HISTORY):
         return await get(request)
-    principal, library = writer(request), parts(request).library
+    principal, library = await writer(request), parts(request).library
     tenant = tenant_for(principal, asked(request, Addressing).tenant)
     known = await resolve(library.catalog, principal, tenant, addressed(request, HISTORY))
     kept = await library.catalog.history(tenant, known.id)
@@ -100,7 +100,7 @@ async def history(request: Request) -> Response:
 @router.get(_ONE)
 async def get(request: Request) -> Response:
     """A document with its stored text, which the spans of citations count in."""
-    principal, library = reader(request), parts(request).library
+    principal, library = await reader(request), parts(request).library
     tenant = tenant_for(principal, asked(request, Addressing).tenant)
     known = await resolve(library.catalog, principal, tenant, addressed(request))
     parser = pins(request, principal).index_version.recipe.parser
@@ -111,7 +111,7 @@ async def get(request: Request) -> Response:
 @router.delete(_ONE)
 async def delete(request: Request) -> Response:
     """Delete a document, or erase it too, whether it is deleted already or not."""
-    principal, library = writer(request), parts(request).library
+    principal, library = await writer(request), parts(request).library
     query, document = asked(request, Deleting), addressed(request)
     tenant = tenant_for(principal, query.tenant)
     if query.erase:
@@ -124,7 +124,7 @@ async def delete(request: Request) -> Response:
 @router.patch(f"{_ONE}{ACCESS}")
 async def grant(request: Request) -> Response:
     """Change who may read a document; when this answers, it is true in every index version that is kept."""
-    principal, library = writer(request), parts(request).library
+    principal, library = await writer(request), parts(request).library
     document, query = addressed(request, ACCESS), asked(request, Addressing)
     body = await sent(request, GrantBody)
     tenant = tenant_for(principal, query.tenant)
@@ -136,7 +136,7 @@ async def grant(request: Request) -> Response:
 @router.post(f"{_ONE}{REVERT}")
 async def revert(request: Request) -> Response:
     """Bring earlier content of a document back, with the access of now."""
-    principal, library = writer(request), parts(request).library
+    principal, library = await writer(request), parts(request).library
     document, query = addressed(request, REVERT), asked(request, Addressing)
     body = await sent(request, RevertBody)
     tenant = tenant_for(principal, query.tenant)
@@ -147,7 +147,7 @@ async def revert(request: Request) -> Response:
 @router.get(_INGESTION)
 async def ingestion(request: Request) -> Response:
     """How far an ingestion is, and what became of each document."""
-    principal, library = writer(request), parts(request).library
+    principal, library = await writer(request), parts(request).library
     tenant = tenant_for(principal, asked(request, Addressing).tenant)
     return _json(_progress_fields(await _progress(library, tenant, request.path_params["id"])))
 
@@ -155,7 +155,7 @@ async def ingestion(request: Request) -> Response:
 @router.post(f"{_INGESTION}{REVERT}")
 async def revert_ingestion(request: Request) -> Response:
     """Bring back the content that each document had before an ingestion, where nothing changed it since."""
-    principal, library = writer(request), parts(request).library
+    principal, library = await writer(request), parts(request).library
     tenant = tenant_for(principal, asked(request, Addressing).tenant)
     await sent(request, Nothing)
     progress = await _progress(library, tenant, request.path_params["id"])

@@ -21,7 +21,7 @@ _ADMIN = "admin"
 @router.get("/v1/release")
 async def release(request: Request) -> dict[str, Any]:
     """Both pins and every version that is open, coming or refused; of watermarks those of the caller's own tenant."""
-    principal, here = _reader(request), parts(request)
+    principal, here = await _reader(request), parts(request)
     current, refusal = here.release.current, here.release.refusal
     return {
         "object": "release",
@@ -32,8 +32,8 @@ async def release(request: Request) -> dict[str, Any]:
     }
 
 
-def _reader(request: Request) -> Principal:
-    principal = parts(request).authenticator.principal(request.headers.get("authorization"))
+async def _reader(request: Request) -> Principal:
+    principal = (await parts(request).authenticator.caller(request.headers)).principal
     if _ADMIN not in principal.scopes:
         require(principal, "release:read")
     return principal

@@ -45,7 +45,9 @@ def test_judged_collections_go_into_one_list_of_configurations(
     monkeypatch.chdir(tmp_path)
     assert run_parts(data) == 0
     rows = json.loads((tmp_path / "docs/benchmarks/retrieval.json").read_text("utf-8"))
-    configurations = {(row["dataset"], row["split"], row["configuration"]) for row in rows if row["configuration"][:5] == "fused"}
+    configurations = {
+        (row["dataset"], row["split"], row["configuration"]) for row in rows if row["configuration"][:5] == "fused"
+    }
     assert configurations == {
         ("scifact", "train", "fused"),
         ("scifact", "test", "fused"),

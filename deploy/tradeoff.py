@@ -68,6 +68,7 @@ def _figures(calibration: Calibration) -> Iterator[str]:
 
 def _legend(calibration: Calibration) -> Iterator[str]:
     yield f"{_ANSWERS} unanswerable that would be answered  {_ABSTENTIONS} answerable that would not  {_BOTH} both"
+    yield "on the samples it was chosen on, so a little too good; the held-out errors above are not"
     for category, threshold in sorted(calibration.categories.items()):
         yield f"{category}: threshold {threshold:g}"
 

@@ -15,7 +15,20 @@ import yaml
 
 from retrieval.acl import invalid_grants
 
-SCOPES = frozenset({"ask", "search", "feedback", "documents:write", "release:read", "release:override", "admin"})
+SCOPES = frozenset(
+    {
+        "ask",
+        "search",
+        "feedback",
+        "documents:write",
+        "review",
+        "release:read",
+        "release:write",
+        "release:override",
+        "admin",
+        "act-as",
+    }
+)
 _PREFIX = "tp_"
 _SHOWN = 10
 

@@ -51,7 +51,7 @@ class Authenticator:
         return found.st_mtime_ns, found.st_ino
 
 
-def require(principal: Principal, scope: str) -> None:
-    """Forbidden unless the caller's credential carries `scope`."""
-    if scope not in principal.scopes:
-        raise Forbidden(f"this key may not do that: it lacks the scope {scope!r}")
+def require(principal: Principal, *scopes: str) -> None:
+    """Forbidden unless the caller's credential carries one of these; the first is the one to ask for."""
+    if principal.scopes.isdisjoint(scopes):
+        raise Forbidden(f"this key may not do that: it lacks the scope {scopes[0]!r}")

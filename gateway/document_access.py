@@ -4,27 +4,27 @@ from typing import TypeAlias
 
 from fastapi import Request
 
-from gateway.auth import require
 from gateway.document_schemas import EVERY_TENANT, Listing
 from gateway.errors import Forbidden, no_such_document
-from gateway.parts import parts
+from gateway.parts import caller
+from gateway.scopes import READ_DOCUMENT
 from retrieval.acl import Principal, access_filter
 from retrieval.catalog import Catalog
 from retrieval.entries import Document
 
 Place: TypeAlias = tuple[str, str]
 _AT_ONCE = 500  # few may be this caller's, however few were asked for
-_WRITE, _ADMIN, _SEARCH = "documents:write", "admin", "search"
+_WRITE, _ADMIN = "documents:write", "admin"
 
 
 async def writer(request: Request) -> Principal:
     """The verified caller, who may change documents of their tenant, and so see all of them."""
-    return await _caller(request, _WRITE)
+    return (await caller(request)).principal
 
 
 async def reader(request: Request) -> Principal:
     """The verified caller, who may see documents: as a writer all of the tenant, else what their access permits."""
-    return await _caller(request, _SEARCH)
+    return (await caller(request, READ_DOCUMENT)).principal
 
 
 def writes(principal: Principal) -> bool:
@@ -67,10 +67,3 @@ async def page(
 
 def _sees(principal: Principal, document: Document) -> bool:
     return writes(principal) or access_filter(principal).permits(document.access)
-
-
-async def _caller(request: Request, scope: str) -> Principal:
-    principal = (await parts(request).authenticator.caller(request.headers)).principal
-    if not writes(principal):
-        require(principal, scope)
-    return principal

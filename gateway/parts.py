@@ -16,6 +16,7 @@ from gateway.limits import Limits
 from gateway.metrics import Metrics
 from gateway.readiness import Readiness
 from gateway.release import Forced, Release, ResolvedPins
+from gateway.scopes import NEEDED, operation
 from gateway.settings import Settings
 from gateway.watch import Watch
 from retrieval.acl import Principal
@@ -45,10 +46,10 @@ def parts(request: Request) -> Parts:
     return cast("Parts", request.app.state.parts)
 
 
-async def caller(request: Request, scope: str) -> Caller:
-    """The verified caller, who may do this."""
+async def caller(request: Request, doing: str | None = None) -> Caller:
+    """The verified caller, who may do this: what the request's route is for, unless said otherwise."""
     known = await parts(request).authenticator.caller(request.headers)
-    require(known.principal, scope)
+    require(known.principal, *NEEDED[doing or operation(request)])
     return known
 
 

@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from gateway import errors
+from gateway.parts import caller
 
 _log = structlog.get_logger()
 _NOT_JSON = "the body is not valid JSON"
@@ -35,11 +36,11 @@ async def render_unexpected(request: Request, error: Exception) -> Response:
 
 
 async def render_invalid(request: Request, error: Exception) -> Response:
-    """Name the first field at fault, to callers that are known; the value is not repeated."""
+    """Name the first field at fault, to callers who may do this; the value is not repeated."""
     try:
-        await request.app.state.parts.authenticator.caller(request.headers)
-    except errors.Unauthenticated as unknown:
-        return await render(request, unknown)
+        await caller(request)
+    except errors.GatewayError as refused:
+        return await render(request, refused)
     first = cast("RequestValidationError", error).errors()[0]
     if first["type"] == "json_invalid":
         return await render(request, errors.Invalid(_NOT_JSON))

@@ -19,7 +19,7 @@ router = APIRouter()
 @router.post("/v1/answer")
 async def answer(request: Request, body: AnswerRequest) -> Response:
     """Answer a question from the documents this caller may see, with verified citations, or say that it cannot."""
-    asking, here = await caller(request, "ask"), parts(request)
+    asking, here = await caller(request), parts(request)
     question, history = (body.question, ()) if body.question else _last_turn(body.messages or [])
     asked = Asked(
         question=question,
@@ -40,7 +40,7 @@ async def answer(request: Request, body: AnswerRequest) -> Response:
 @router.post("/v1/chat/completions")
 async def chat_completions(request: Request, body: ChatRequest) -> Response:
     """The same answer in OpenAI's shape."""
-    asking, here = await caller(request, "ask"), parts(request)
+    asking, here = await caller(request), parts(request)
     _served(body.model, here.settings.served_model)
     question, history = _last_turn(body.messages)
     asked = Asked(
@@ -62,7 +62,7 @@ async def chat_completions(request: Request, body: ChatRequest) -> Response:
 @router.get("/v1/models")
 async def models(request: Request) -> dict[str, object]:
     """The product models that can be asked; which version answers is the pins' business."""
-    await caller(request, "ask")
+    await caller(request)
     served = {"id": parts(request).settings.served_model, "object": "model", "created": 0, "owned_by": "twinpin"}
     return {"object": "list", "data": [served]}
 

@@ -8,8 +8,7 @@ import msgspec
 from fastapi import APIRouter, Request
 
 from deploy.pins import Pin
-from gateway.auth import require
-from gateway.parts import Parts, parts
+from gateway.parts import Parts, caller, parts
 from gateway.release import Axis, Refusal, Release
 from retrieval.acl import Principal
 from retrieval.entries import TenantMark
@@ -21,7 +20,7 @@ _ADMIN = "admin"
 @router.get("/v1/release")
 async def release(request: Request) -> dict[str, Any]:
     """Both pins and every version that is open, coming or refused; of watermarks those of the caller's own tenant."""
-    principal, here = await _reader(request), parts(request)
+    principal, here = (await caller(request)).principal, parts(request)
     current, refusal = here.release.current, here.release.refusal
     return {
         "object": "release",
@@ -30,13 +29,6 @@ async def release(request: Request) -> dict[str, Any]:
         "index": {**_pin(current.pins.index), "versions": await _indexes(here, principal)},
         "model": {**_pin(current.pins.model), "versions": list(_states("model", here.release))},
     }
-
-
-async def _reader(request: Request) -> Principal:
-    principal = (await parts(request).authenticator.caller(request.headers)).principal
-    if _ADMIN not in principal.scopes:
-        require(principal, "release:read")
-    return principal
 
 
 @dataclass(frozen=True, slots=True)

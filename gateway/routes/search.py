@@ -19,7 +19,7 @@ router = APIRouter()
 @router.post("/v1/search")
 async def search(request: Request, body: SearchRequest) -> Response:
     """Passages with text, spans and scores per stage, best first."""
-    principal, here = (await caller(request, "search")).principal, parts(request)
+    principal, here = (await caller(request)).principal, parts(request)
     resolved = pins(request, principal)
     with here.limits.admit(principal.tenant) as limits:
         finder = resolved.index_version.finder

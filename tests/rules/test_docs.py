@@ -18,6 +18,7 @@ from deploy.keys import SCOPES
 from gateway import errors
 from gateway.errors import GatewayError
 from gateway.metrics import Metrics
+from gateway.scopes import NEEDED
 from retrieval.ingest.sources import Rule
 
 
@@ -118,7 +119,14 @@ def read_usage(cell: str) -> Usage:
 def test_every_command_is_in_the_manual_with_its_arguments_and_options(manual: str) -> None:
     assert sorted(read_usage(cells[0]) for cells in rows(manual, "Commands")) == every_command()
     listed = next(cells[1] for cells in rows(manual, "Commands") if "keys create" in cells[0])
-    assert set(re.findall(r"`([a-z:]+)`", listed)) == SCOPES
+    assert set(re.findall(r"`([a-z:-]+)`", listed)) == SCOPES
+
+
+def test_every_route_is_in_the_manual_with_its_scopes(manual: str) -> None:
+    listed = {
+        cells[0].strip("`"): tuple(re.findall(r"`([a-z:]+)`", cells[1])) for cells in rows(manual, "Who may call")
+    }
+    assert listed == {operation.replace("{id:path}", "{id}"): needed for operation, needed in NEEDED.items()}
 
 
 def test_every_field_of_a_rule_is_in_the_manual(manual: str) -> None:

@@ -28,6 +28,7 @@ THROUGH: Mapping[str, set[str]] = {
         "gateway/parts.py",
         "gateway/rendering.py",
         "gateway/routes/",
+        "gateway/scopes.py",
     },
     "grpc": {"retrieval/stores/qdrant_server.py"},
     "httpx2": {"deploy/client.py", "retrieval/ingest/sources/api.py", "retrieval/ingest/sources/transport.py"},

@@ -1,0 +1,37 @@
+"""What each request needs: every route and its scopes, any of which is enough; none at all is for everybody."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from fastapi import Request
+
+READ_DOCUMENT: Final = "GET /v1/documents/{id:path}"
+_WRITES: Final = ("documents:write", "admin")
+_READS: Final = ("search", *_WRITES)
+
+NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
+    "POST /v1/answer": ("ask",),
+    "POST /v1/chat/completions": ("ask",),
+    "GET /v1/models": ("ask",),
+    "POST /v1/search": ("search",),
+    "GET /v1/documents": _READS,
+    READ_DOCUMENT: _READS,
+    "GET /v1/documents/{id:path}/history": _WRITES,
+    "POST /v1/documents": _WRITES,
+    "PUT /v1/documents/{id:path}": _WRITES,
+    "DELETE /v1/documents/{id:path}": _WRITES,
+    "PATCH /v1/documents/{id:path}/access": _WRITES,
+    "POST /v1/documents/{id:path}/revert": _WRITES,
+    "GET /v1/ingestions/{id}": _WRITES,
+    "POST /v1/ingestions/{id}/revert": _WRITES,
+    "GET /v1/release": ("release:read", "admin"),
+    "GET /healthz": (),
+    "GET /readyz": (),
+    "GET /metrics": (),
+    "GET /openapi.json": (),
+}
+
+
+def operation(request: Request) -> str:
+    """The route that a request matched, as the table names it."""
+    return f"{request.method} {request.scope['route'].path}"

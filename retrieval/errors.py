@@ -20,6 +20,7 @@ RetrievalError
  ├── OriginConflict           a document that came from another source, which alone may change it
  ├── ChangedMeanwhile         a document was deleted while its new content was on its way
  ├── CannotRevert             there is no earlier content to go back to
+ ├── SpoolError               records cannot be kept now: the spool is full, or its disk does not take them
  ├── ErasureIncomplete        nobody can read the document any more, but not all its bytes are gone
  └── ReceiptInvalid           a receipt that was not signed here, or was changed since
 """
@@ -103,6 +104,10 @@ class ChangedMeanwhile(RetrievalError):
 
 class CannotRevert(RetrievalError):
     """There is no earlier content to go back to."""
+
+
+class SpoolError(RetrievalError):
+    """Records cannot be kept now: the spool is full, or its disk does not take them."""
 
 
 class ErasureIncomplete(RetrievalError):

@@ -1,0 +1,260 @@
+"""The bounded spool on disk: a record is durable here before it is anywhere else, and leaves when SQL has it."""
+
+import asyncio
+import fcntl
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TypeVar
+
+import msgspec
+import structlog
+
+from retrieval.errors import SpoolError
+from retrieval.records.record import Record
+from retrieval.records.segments import (
+    DAMAGED,
+    FRAME_BYTES,
+    SUFFIX,
+    Segment,
+    append,
+    empty,
+    new_segment,
+    read,
+    segments_in,
+    sync_folder,
+)
+
+_log = structlog.get_logger()
+_SLOTS = 64
+_SEGMENT_BYTES = 8 << 20
+_LINGER_SECONDS = 0.02  # what nobody waits for is written together with what comes meanwhile
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Record).decode
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Records that are on their way from one segment into SQL."""
+
+    records: tuple[Record, ...]
+    segment: Segment
+    upto: int
+
+
+@dataclass(slots=True)
+class Spool:
+    """Belongs to one event loop; its files are touched by one thread of its own.
+
+    `trouble` says why the disk takes nothing; until `mend` finds that it does again, everything is refused at once.
+    """
+
+    folder: Path
+    limit: int
+    on_durable: Callable[[], None] = field(default=lambda: None)
+    trouble: str | None = None
+    _segments: list[Segment] = field(default_factory=list)
+    _pending: int = 0
+    _waiting: list[tuple[bytes, asyncio.Future[None] | None]] = field(default_factory=list)
+    _committing: asyncio.Task[None] | None = None
+    _disk: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "record-spool"))
+
+    @classmethod
+    @contextmanager
+    def open(cls, root: Path, limit: int) -> Iterator["Spool"]:
+        """A folder of this process's own below `root`, with what processes that died left in theirs.
+
+        Errors: SpoolError when the folder cannot be used.
+        """
+        with ExitStack() as claimed:
+            with _mapped():
+                folder = claimed.enter_context(_claimed(root))
+                for path in _leftovers(root, folder):
+                    path.rename(folder / path.name)
+                segments = segments_in(folder)
+            spool = cls(folder, limit, _segments=segments)
+            try:
+                yield spool
+            finally:
+                spool._disk.shutdown()
+
+    @property
+    def used(self) -> int:
+        """Bytes on the disk and on their way there."""
+        return self._pending + sum(one.size for one in self._segments)
+
+    def has_room(self, reserved: int = 0) -> bool:
+        """Whether so many bytes more would be taken."""
+        return self.trouble is None and self.used + reserved <= self.limit
+
+    async def keep(self, record: Record) -> None:
+        """Durable when this returns; SpoolError when it cannot be."""
+        durable = asyncio.get_running_loop().create_future()
+        self._add(record, durable)
+        await durable
+
+    def put(self, record: Record) -> None:
+        """Durable soon, as far as the disk allows; SpoolError when it is already known that it cannot be."""
+        self._add(record, None)
+
+    async def take(self, most: int) -> Taken | None:
+        """The oldest records that are not in SQL yet; they stay until `release`."""
+        return await self._apart(self._take, most)
+
+    async def release(self, taken: Taken) -> None:
+        """SQL has them."""
+        await self._apart(self._release, taken)
+
+    async def settled(self) -> None:
+        """What was put is on the disk, or lost."""
+        while self._committing is not None:
+            await asyncio.shield(self._committing)
+
+    async def mend(self) -> None:
+        """Find out whether the disk takes something again."""
+        if self.trouble is None:
+            return
+        try:
+            await self._apart(self._begin_anew)
+        except OSError as error:
+            self.trouble = _told(error)
+            return
+        self.trouble = None
+        _log.warning("record_spool_mended")
+
+    def files(self) -> list[Path]:
+        """All files that may hold a record's bytes, damaged ones too."""
+        return [path for path in sorted(self.folder.iterdir()) if path.suffix in (SUFFIX, DAMAGED)]
+
+    def _add(self, record: Record, durable: asyncio.Future[None] | None) -> None:
+        payload = _encode(record)
+        if not self.has_room(FRAME_BYTES + len(payload)):
+            raise SpoolError(self.trouble or f"the record spool holds {self.used} bytes: SQL takes none of them")
+        self._pending += FRAME_BYTES + len(payload)
+        self._waiting.append((payload, durable))
+        if self._committing is None:
+            self._committing = asyncio.create_task(self._commit())
+
+    async def _commit(self) -> None:
+        """Write all that waits, in one go; and again what came meanwhile."""
+        try:
+            while self._waiting:
+                if all(durable is None for _, durable in self._waiting):
+                    await asyncio.sleep(_LINGER_SECONDS)
+                batch, self._waiting = self._waiting, []
+                error = await self._written([payload for payload, _ in batch])
+                for _, durable in batch:
+                    if durable is not None and not durable.done():
+                        durable.set_exception(error) if error else durable.set_result(None)
+        finally:
+            self._committing = None
+
+    async def _written(self, payloads: list[bytes]) -> SpoolError | None:
+        try:
+            await self._apart(self._write, payloads)
+        except OSError as error:
+            self.trouble = _told(error)
+            _log.error("record_spool_failed", reason=self.trouble, records=len(payloads))
+            return SpoolError(self.trouble)
+        finally:
+            self._pending -= sum(FRAME_BYTES + len(payload) for payload in payloads)
+        self.on_durable()
+        return None
+
+    def _write(self, payloads: list[bytes]) -> None:
+        if not self._segments or self._segments[-1].size >= _SEGMENT_BYTES:
+            self._segments.append(new_segment(self.folder))
+        append(self._segments[-1], payloads)
+
+    def _begin_anew(self) -> None:
+        """Behind what may be torn."""
+        self._segments.append(new_segment(self.folder))
+
+    def _take(self, most: int) -> Taken | None:
+        while self._segments:
+            segment = self._segments[0]
+            frames = read(segment, most)
+            try:
+                records = tuple(_decode(payload) for payload in frames.payloads)
+            except msgspec.DecodeError:
+                self._set_aside(segment)
+                continue
+            if records:
+                return Taken(records, segment, frames.upto)
+            if frames.damaged:
+                self._set_aside(segment)
+            elif not self._let_go(segment):
+                return None
+        return None
+
+    def _release(self, taken: Taken) -> None:
+        taken.segment.read = taken.upto
+        if taken.segment.read == taken.segment.size:
+            self._let_go(taken.segment)
+
+    def _let_go(self, segment: Segment) -> bool:
+        """Whether there is another segment behind it; the last one is used again."""
+        if segment is self._segments[-1]:
+            if segment.size:
+                empty(segment)
+            return False
+        segment.path.unlink()
+        self._segments.remove(segment)
+        return True
+
+    def _set_aside(self, segment: Segment) -> None:
+        """For somebody to look at: it may hold what was acknowledged."""
+        aside = segment.path.with_suffix(DAMAGED)
+        segment.path.rename(aside)
+        sync_folder(self.folder)
+        self._segments.remove(segment)
+        _log.critical("record_segment_damaged", file=aside.name, bytes=segment.size - segment.read)
+
+    async def _apart(self, work: Callable[..., Result], *arguments: object) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._disk, work, *arguments)
+
+
+@contextmanager
+def _claimed(root: Path) -> Iterator[Path]:
+    """The first folder below `root` that no other process has; it is let go with the process, however that ends."""
+    root.mkdir(parents=True, exist_ok=True)
+    for slot in range(_SLOTS):
+        folder = root / str(slot)
+        folder.mkdir(0o700, exist_ok=True)
+        with (folder / "lock").open("w") as lock:
+            if _locked(lock):
+                yield folder
+                return
+    raise SpoolError(f"{_SLOTS} processes have record spools in {root.name!r}: give some another data folder")
+
+
+def _leftovers(root: Path, own: Path) -> Iterator[Path]:
+    """Segments of processes that are gone."""
+    for folder in sorted(root.iterdir()):
+        if folder != own and folder.is_dir():
+            with (folder / "lock").open("w") as lock:
+                if _locked(lock):
+                    yield from sorted(folder.glob(f"*{SUFFIX}"))
+
+
+def _locked(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@contextmanager
+def _mapped() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise SpoolError(f"the record spool cannot be used: {_told(error)}") from error
+
+
+def _told(error: OSError) -> str:
+    return f"the disk of the record spool does not take records: {error.strerror or type(error).__name__}"

@@ -33,7 +33,7 @@ from retrieval.errors import DocumentMissing
 from retrieval.sql.authority import access_of, authority, passages, wanted
 from retrieval.sql.database import Database
 from retrieval.sql.ledger import Ledger
-from retrieval.sql.mentions import mentioned
+from retrieval.sql.mentions import json_quoted, mentioned
 from retrieval.sql.recording import DESCRIPTION, advance, delete, describe, grant, of, put, store
 from retrieval.sql.tables import (
     changes,
@@ -250,15 +250,16 @@ class Catalog(Ledger):
         theirs = sa.select(changes.c.document).where(changes.c.tenant == tenant, changes.c.ingestion == ingestion)
         return [str(row.document) for row in await self._all(theirs.distinct().order_by(changes.c.document))]
 
-    async def unmentioned(self, texts: Sequence[str], *, besides: str = "") -> list[str]:
+    async def unmentioned(self, texts: Sequence[str], *, besides: str = "", tenant: str = "") -> list[str]:
         """Those of `texts` that stand in nothing that is kept of any document: reads all there is, for erasure.
 
-        That there was a document `besides` stays on record, and does not count.
+        That there was a document `besides` stays on record, and does not count; nor does what callers of `tenant` said.
         """
         statement, left = mentioned(self.database.dialect), []
         async with self.database.connect() as connection:
             for text in texts:
                 values = {"words": text, "encoded": text.encode(), "besides": besides}
+                values |= {"tenant": tenant, "quoted": json_quoted(text)}
                 if not (await connection.execute(statement, values)).scalar_one():
                     left.append(text)
         return left

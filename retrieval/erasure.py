@@ -141,7 +141,7 @@ class Eraser:
         requested, words = self.now(), await self._words(tenant, document)
         deleted = await self.documents.delete(tenant, document, erased=True)
         named = [document] if _tells(document) else []
-        left = await self.documents.catalog.unmentioned([*named, *words], besides=document)
+        left = await self.documents.catalog.unmentioned([*named, *words], besides=document, tenant=tenant)
         subject = Subject(tenant, document, tuple(word for word in left if word in words), tuple(left))
         stores = [await _erased(one, subject) for one in await self._erasables()]
         if holding := await self.documents.catalog.holders(tenant, document):

@@ -64,6 +64,16 @@ class Layout:
         return self.data / "signing-key.pem"
 
     @property
+    def record_spool(self) -> Path:
+        """Records that are not in SQL yet."""
+        return self.data / "records" / "spool"
+
+    @property
+    def record_head(self) -> Path:
+        """How far the chain of records is."""
+        return self.data / "records" / "head.jws"
+
+    @property
     def last_release(self) -> Path:
         """The pins that were last in force here."""
         return self.data / "release.json"

@@ -13,6 +13,7 @@ from joserfc.jwk import OKPKey
 from retrieval.errors import ReceiptInvalid
 
 _ALGORITHM = "Ed25519"
+_RECEIPT = "erasure-receipt+jws"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +61,30 @@ class Signer:
 
     def sign(self, receipt: Receipt) -> SignedReceipt:
         """Sign the receipt's canonical JSON."""
-        key = self._key()
-        header = {"alg": _ALGORITHM, "kid": key.thumbprint(), "typ": "erasure-receipt+jws"}
-        return SignedReceipt(receipt, jws.serialize_compact(header, msgspec.json.encode(receipt), key, [_ALGORITHM]))
+        return SignedReceipt(receipt, self.seal(msgspec.json.encode(receipt), _RECEIPT))
 
     def verify(self, signature: str) -> Receipt:
         """The receipt that was signed with this key; ReceiptInvalid when it was not, or was changed since."""
         try:
+            return msgspec.json.decode(self.unseal(signature, _RECEIPT), type=Receipt)
+        except msgspec.DecodeError as error:
+            raise ReceiptInvalid("this is not a receipt of an erasure") from error
+
+    def seal(self, payload: bytes, kind: str) -> str:
+        """A compact JWS of any payload; its `typ` keeps one kind from being taken for another."""
+        key = self._key()
+        header = {"alg": _ALGORITHM, "kid": key.thumbprint(), "typ": kind}
+        return jws.serialize_compact(header, payload, key, [_ALGORITHM])
+
+    def unseal(self, signature: str, kind: str) -> bytes:
+        """The payload that was signed with this key; ReceiptInvalid when it was not, or is of another kind."""
+        try:
             signed = jws.deserialize_compact(signature, self._key(), [_ALGORITHM])
-            return msgspec.json.decode(signed.payload, type=Receipt)
-        except (JoseError, ValueError, msgspec.DecodeError) as error:
-            raise ReceiptInvalid("the receipt was not signed here, or was changed since") from error
+        except (JoseError, ValueError) as error:
+            raise ReceiptInvalid(f"this {kind.partition('+')[0]} was not signed here, or was changed since") from error
+        if signed.protected.get("typ") != kind:
+            raise ReceiptInvalid(f"this was signed here, but not as a {kind.partition('+')[0]}")
+        return signed.payload
 
     def public_key(self) -> str:
         """PEM, for those who check receipts elsewhere."""

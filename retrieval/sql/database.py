@@ -20,14 +20,14 @@ from retrieval.errors import CatalogError
 from retrieval.sql import migrations
 from retrieval.sql.claims import Claims
 from retrieval.sql.reader import Reader
-from retrieval.sql.tables import contents, documents, ingestion_items, originals, pieces, versions
+from retrieval.sql.tables import contents, documents, ingestion_items, originals, pieces, records, versions
 
 Insert: TypeAlias = sqlite.Insert | postgresql.Insert
 
 _MIGRATING = 0x7477696E70696E  # the advisory lock of whoever makes or changes tables
 _BEGINS = "begins"  # execution option: how a transaction begins on SQLite
 _POSITIVE = (1 << 62) - 1  # a place in a file
-_HOLD_TEXTS = (documents, versions, originals, contents, pieces, ingestion_items)
+_HOLD_TEXTS = (documents, versions, originals, contents, pieces, ingestion_items, records)
 # A writer that sits on a lock and whose machine is gone is noticed in a minute, not in two hours.
 _KEEPALIVE = {"tcp_keepalives_idle": "30", "tcp_keepalives_interval": "10", "tcp_keepalives_count": "3"}
 

@@ -154,3 +154,39 @@ ingestion_items = sa.Table(
     sa.Index("ingestion_items_status", "status", "ingestion", "n"),
     sa.Index("ingestion_items_document", "tenant", "document"),
 )
+record_batches = sa.Table(
+    "record_batches",
+    tables,
+    sa.Column("sequence", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("previous", Name, nullable=False),
+    sa.Column("digest", Name, nullable=False),
+    sa.Column("size", sa.Integer, nullable=False),
+    sa.Column("first", Name, nullable=False),
+    sa.Column("last", Name, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+)
+records = sa.Table(
+    "records",
+    tables,
+    *_key("id"),
+    sa.Column("batch", sa.BigInteger, nullable=False),
+    sa.Column("n", sa.Integer, nullable=False),
+    sa.Column("kind", Name, nullable=False),
+    sa.Column("created", Moment, nullable=False),
+    sa.Column("tenant", Name, nullable=False),
+    sa.Column("about", Name),
+    sa.Column("review", sa.Boolean, nullable=False),
+    sa.Column("digests", Name, nullable=False),
+    sa.Column("digest", Name, nullable=False),
+    # From here on erasable: what is gone stays in the chain by its digest.
+    sa.Column("subject", Name),
+    sa.Column("documents", Name),  # ids in a JSON array
+    sa.Column("facts", sa.Text),
+    sa.Column("person", sa.Text),
+    sa.Column("sources", sa.Text),
+    sa.Column("words", sa.Text),
+    sa.Index("records_batch", "batch", "n"),
+    sa.Index("records_created", "tenant", "created", "id"),
+    sa.Index("records_about", "about", "kind"),
+    sa.Index("records_kind", "kind", "created"),
+)

@@ -66,6 +66,8 @@ THROUGH: Mapping[str, set[str]] = {
     "sqlalchemy": {
         "retrieval/sql/authority.py",
         "retrieval/catalog.py",
+        "retrieval/records/book.py",
+        "retrieval/records/forgetting.py",
         "retrieval/sql/database.py",
         "retrieval/ingest/sources/query.py",
         "retrieval/sql/ingestions.py",

@@ -1,0 +1,207 @@
+"""The record book in SQL: batches are added, chained and read; nothing in it is ever changed but by erasing parts."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from retrieval.records.chain import EMPTY, Batch, Checker, Fault, Head, next_batch
+from retrieval.records.record import Kept, Record, digest_of, part_digests
+from retrieval.sql.database import Database
+from retrieval.sql.tables import record_batches, records, tombstones
+
+_CHAINING = 0x7265636F726473  # the advisory lock of whoever adds to the chain or erases from it
+_BATCHES_AT_ONCE = 50
+DECISION = "decision"
+Place = tuple[datetime, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which records to list: created in [`since`, `until`), of one tenant or of all, after a place in that order."""
+
+    tenant: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    kind: str | None = None
+    after: Place | None = None
+    limit: int = 100
+
+
+class Book:
+    """Errors: CatalogError whenever SQL cannot answer."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    async def append(self, new: Sequence[Record]) -> Batch | None:
+        """Add a batch of those that are not here yet, in one transaction; None when all are."""
+        async with self.database.begin() as connection:
+            await chaining(connection)
+            return await _append(connection, new)
+
+    async def append_first(self, new: Record) -> tuple[Kept | None, Batch | None]:
+        """Add it unless there is one of its kind about the same already: that one, or the batch."""
+        of_it = sa.and_(records.c.about == new.about, records.c.kind == new.kind)
+        async with self.database.begin() as connection:
+            await chaining(connection)
+            row = (await connection.execute(sa.select(records).where(of_it).limit(1))).one_or_none()
+            return (None, await _append(connection, [new])) if row is None else (kept(row), None)
+
+    async def get(self, record: str) -> Kept | None:
+        """One record."""
+        found = await self._all(sa.select(records).where(records.c.id == record))
+        return found[0] if found else None
+
+    async def about(self, record: str) -> list[Kept]:
+        """All that was said about one, oldest first."""
+        order = (records.c.created, records.c.batch, records.c.n)
+        return await self._all(sa.select(records).where(records.c.about == record).order_by(*order))
+
+    async def awaiting(self, tenant: str, after: Place | None, limit: int) -> list[Kept]:
+        """A tenant's records that want a review and have no decision yet, oldest first."""
+        decided = records.alias()
+        none = ~sa.exists().where(decided.c.about == records.c.id, decided.c.kind == DECISION)
+        mine = sa.select(records).where(
+            records.c.tenant == tenant, records.c.review, records.c.facts.is_not(None), none
+        )
+        return await self._all(_from(mine, after).limit(limit))
+
+    async def listing(self, wanted: Wanted) -> list[Kept]:
+        """Records in order of their time."""
+        of_it = sa.select(records)
+        for column, value in ((records.c.tenant, wanted.tenant), (records.c.kind, wanted.kind)):
+            of_it = of_it if value is None else of_it.where(column == value)
+        if wanted.since is not None:
+            of_it = of_it.where(records.c.created >= wanted.since)
+        if wanted.until is not None:
+            of_it = of_it.where(records.c.created < wanted.until)
+        return await self._all(_from(of_it, wanted.after).limit(wanted.limit))
+
+    async def head(self) -> Head:
+        """How far the chain is."""
+        async with self.database.connect() as connection:
+            return await _head(connection)
+
+    async def verify(self, heads: Sequence[Head] = ()) -> tuple[Checker, Fault | None]:
+        """Compute all digests anew; `heads` are how far the chain is known to have been."""
+        checker = Checker(heads)
+        async for batch, held in self._chain():
+            if fault := checker.check(batch, held):
+                return checker, fault
+        return checker, checker.finish()
+
+    async def _chain(self) -> AsyncIterator[tuple[Batch, list[Kept]]]:
+        after = 0
+        while True:
+            later = sa.select(record_batches).where(record_batches.c.sequence > after)
+            async with self.database.connect() as connection:
+                rows = (
+                    await connection.execute(later.order_by(record_batches.c.sequence).limit(_BATCHES_AT_ONCE))
+                ).all()
+                if not rows:
+                    break
+                last = rows[-1].sequence
+                stretch = sa.select(records).where(records.c.batch > after, records.c.batch <= last)
+                held: dict[int, list[Kept]] = {}
+                for row in await connection.execute(stretch.order_by(records.c.batch, records.c.n)):
+                    held.setdefault(row.batch, []).append(kept(row))
+            for row in rows:
+                yield _batch(row), held.pop(row.sequence, [])
+            after = last
+
+    async def _all(self, statement: sa.Select[Any]) -> list[Kept]:
+        async with self.database.connect() as connection:
+            return [kept(row) for row in await connection.execute(statement)]
+
+
+async def chaining(connection: AsyncConnection) -> None:
+    """Be the only one who adds or erases until the transaction ends; on SQLite who writes is that already."""
+    if connection.dialect.name == "postgresql":
+        await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CHAINING)))
+
+
+def kept(row: sa.Row[Any]) -> Kept:
+    """A row as it was put, less what was erased."""
+    record = Record(
+        id=row.id,
+        kind=row.kind,
+        created=row.created,
+        tenant=row.tenant,
+        subject=row.subject,
+        facts=row.facts,
+        person=row.person,
+        sources=row.sources,
+        words=row.words,
+        documents=tuple(msgspec.json.decode(row.documents)) if row.documents else (),
+        about=row.about,
+        review=row.review,
+    )
+    return Kept(record, row.batch, row.n, tuple(row.digests.split(" ")), row.digest)
+
+
+async def _append(connection: AsyncConnection, given: Sequence[Record]) -> Batch | None:
+    unique = {one.id: one for one in given}
+    here = sa.select(records.c.id).where(records.c.id.in_(list(unique)))
+    known = {row.id for row in await connection.execute(here)}
+    new = [one for one in unique.values() if one.id not in known]
+    if not new:
+        return None
+    digests = [part_digests(one) for one in new]
+    whole = [digest_of(*pair) for pair in zip(new, digests, strict=True)]
+    ids = [one.id for one in new]
+    batch = next_batch(await _head(connection), list(zip(ids, whole, strict=True)), datetime.now(UTC))
+    erased = await _erased_since(connection, new)
+    rows = [
+        {**_columns(one, erased), "batch": batch.sequence, "n": n, "digests": " ".join(parts), "digest": digest}
+        for n, (one, parts, digest) in enumerate(zip(new, digests, whole, strict=True))
+    ]
+    await connection.execute(sa.insert(record_batches).values(_batch_columns(batch)))
+    await connection.execute(sa.insert(records), rows)
+    return batch
+
+
+async def _erased_since(connection: AsyncConnection, new: Sequence[Record]) -> set[str]:
+    """Records of answers from documents that were erased while they were on their way: their words do not come in."""
+    read = {(one.tenant, document) for one in new for document in one.documents}
+    if not read:
+        return set()
+    named = sa.and_(tombstones.c.erased, tombstones.c.document.in_({document for _, document in read}))
+    gone = {(row.tenant, row.document): row.at for row in await connection.execute(sa.select(tombstones).where(named))}
+    return {
+        one.id
+        for one in new
+        if any((at := gone.get((one.tenant, name))) is not None and one.created <= at for name in one.documents)
+    }
+
+
+def _columns(record: Record, erased: set[str]) -> dict[str, Any]:
+    columns = {name: getattr(record, name) for name in Record.__struct_fields__}
+    columns["documents"] = msgspec.json.encode(record.documents).decode() if record.documents else None
+    return columns | dict.fromkeys(("documents", "sources", "words")) if record.id in erased else columns
+
+
+async def _head(connection: AsyncConnection) -> Head:
+    last = sa.select(record_batches).order_by(record_batches.c.sequence.desc()).limit(1)
+    row = (await connection.execute(last)).one_or_none()
+    return EMPTY if row is None else Head(row.sequence, row.digest)
+
+
+def _from(statement: sa.Select[Any], after: Place | None) -> sa.Select[Any]:
+    if after is not None:
+        created, record = after
+        later = sa.or_(records.c.created > created, sa.and_(records.c.created == created, records.c.id > record))
+        statement = statement.where(later)
+    return statement.order_by(records.c.created, records.c.id)
+
+
+def _batch(row: sa.Row[Any]) -> Batch:
+    return Batch(row.sequence, row.previous, row.digest, row.size, row.first, row.last, row.at)
+
+
+def _batch_columns(batch: Batch) -> dict[str, Any]:
+    return {name: getattr(batch, name) for name in Batch.__slots__}

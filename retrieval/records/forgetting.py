@@ -1,0 +1,67 @@
+"""Takes parts of records away, by document, by person or by age; their digests stay, and the chain with them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+import sqlalchemy as sa
+
+from retrieval.records.book import chaining
+from retrieval.sql.database import Database
+from retrieval.sql.mentions import json_quoted
+from retrieval.sql.tables import records
+
+AT_ONCE = 500
+_SOURCES: Final = ("sources", "documents")
+_PERSON: Final = ("person", "subject")
+_ALL: Final = ("facts", "words", *_SOURCES, *_PERSON)
+
+
+class Forgetting:
+    """Works in short transactions, each of which holds up those who add records. Errors: CatalogError."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def document(self, tenant: str, document: str, words: Sequence[str]) -> int:
+        """What was read or said of a document: of answers from it, of what was said about them, and wherever a
+        record of the tenant holds `words` that only this document had. How many records that were.
+        """
+        named = msgspec.json.encode(document).decode()
+        holds = [self._holds(records.c.documents, named)]
+        holds += [self._holds(records.c.words, json_quoted(one)) for one in words]
+        mine = sa.and_(records.c.tenant == tenant, sa.or_(*holds))
+        return await self._forget(mine, (*_SOURCES, "words"))
+
+    async def subject(self, tenant: str, subject: str) -> int:
+        """Who somebody was and all that was said by them, or by others about that."""
+        theirs = sa.and_(records.c.tenant == tenant, records.c.subject == subject)
+        asked = records.alias()
+        about = sa.select(asked.c.id).where(asked.c.tenant == tenant, asked.c.subject == subject)
+        said = await self._forget(records.c.about.in_(about), ("words",))
+        return said + await self._forget(theirs, (*_PERSON, "words"))
+
+    async def older(self, kind: str, before: datetime, *, words_only: bool = False) -> int:
+        """Records of a kind from before a time, or what was said in them."""
+        old = sa.and_(records.c.kind == kind, records.c.created < before)
+        return await self._forget(old, ("words",) if words_only else _ALL)
+
+    async def _forget(self, which: sa.ColumnElement[bool], columns: Sequence[str]) -> int:
+        there = sa.or_(*(records.c[name].is_not(None) for name in columns))
+        some = sa.select(records.c.id).where(which, there).order_by(records.c.id).limit(AT_ONCE)
+        done = 0
+        while True:
+            async with self._database.begin() as connection:
+                await chaining(connection)
+                ids = [row.id for row in await connection.execute(some)]
+                gone: dict[str, Any] = dict.fromkeys(columns)
+                await connection.execute(sa.update(records).where(records.c.id.in_(ids)).values(gone))
+            done += len(ids)
+            if len(ids) < AT_ONCE:
+                return done
+
+    def _holds(self, column: sa.Column[Any], words: str) -> sa.ColumnElement[bool]:
+        if self._database.dialect == "sqlite":
+            return sa.func.instr(column, words) > 0
+        return sa.func.strpos(column, words) > 0

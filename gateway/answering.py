@@ -13,6 +13,7 @@ from gateway.draft import Draft
 from gateway.errors import Invalid
 from gateway.events import AnswerEvent, Delta
 from gateway.exchange import Asked, Exchange
+from gateway.metrics import Metrics
 from gateway.policy import confidence_in, enough_evidence
 from gateway.release import IndexVersion, ModelVersion, ResolvedPins
 from retrieval.acl import AccessFilter, access_filter
@@ -27,9 +28,10 @@ from serving.rewrite import Rewriter, Rewritten
 class Answering:
     """Holds what all answers share; `events` tells one of them."""
 
-    def __init__(self, audit: Audit, seconds: float = 120.0) -> None:
+    def __init__(self, audit: Audit, metrics: Metrics, seconds: float = 120.0) -> None:
         self._seconds = seconds
         self._audit = audit
+        self._metrics = metrics
         self._salt_key = secrets.token_bytes(32)
 
     def open(self, asked: Asked, caller: Caller, pins: ResolvedPins) -> Exchange:
@@ -71,6 +73,7 @@ class Answering:
                 raise Invalid(told, param="response_format") from error
             raise
         finally:
+            self._metrics.generated(exchange.pins.model, draft.gaps, fits=draft.fits)
             self._audit.write(draft.record(exchange))
 
     async def _rewrite(self, exchange: Exchange, model: ModelVersion, access: AccessFilter) -> Rewritten:

@@ -19,6 +19,7 @@ from gateway.audit import AuditLog
 from gateway.auth import Authenticator
 from gateway.background import Background
 from gateway.documents import Intake, Library
+from gateway.exposition import Exposition
 from gateway.flip import Flip, OpenModel, VersionRefused
 from gateway.follower import Follower
 from gateway.lastgood import LastGood
@@ -66,7 +67,7 @@ Reach: TypeAlias = Callable[[Settings], Outside]
 
 def create_app(settings: Settings, opening: Opening | None = None) -> FastAPI:
     """The gateway, not yet started: the lifespan opens its parts, by default the real ones of `open_parts`."""
-    metrics = Metrics()
+    metrics = Metrics(settings.measured_tenants)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -125,20 +126,23 @@ async def open_parts(settings: Settings, metrics: Metrics, reach: Reach = reach)
         )
         release = await start_release(settings.releases, flip)
         library = _library(settings, documents, metrics)
-        follower = Follower(indexes, documents.quiet, changed)
+        follower = Follower(indexes, documents.quiet, changed, heard=metrics.followed)
         watch = Watch(settings.releases, flip, release, metrics)
         background = await stack.enter_async_context(Background.open())
         background.start("releases", watch.run())
         background.start("following", follower.run())
         background.start("intake", library.intake.run())
+        readiness = _readiness(catalog, indexes, release, background, metrics)
+        background.start("readiness", readiness.run())
         yield Parts(
             settings=settings,
             authenticator=Authenticator(settings.keys),
             limits=Limits(settings.max_concurrency),
             release=release,
-            answering=Answering(AuditLog(metrics), settings.answer_seconds),
-            readiness=_readiness(catalog, indexes, release, background),
+            answering=Answering(AuditLog(metrics), metrics, settings.answer_seconds),
+            readiness=readiness,
             metrics=metrics,
+            exposition=Exposition(metrics.registry),
             library=library,
             follower=follower,
             watch=watch,
@@ -152,7 +156,9 @@ def _library(settings: Settings, documents: Documents, metrics: Metrics) -> Libr
     return Library(documents.catalog, documents, eraser, ingestions, Intake(ingestions, documents, metrics.document))
 
 
-def _readiness(catalog: Catalog, indexes: IndexVersions, release: Release, background: Background) -> Readiness:
+def _readiness(
+    catalog: Catalog, indexes: IndexVersions, release: Release, background: Background, metrics: Metrics
+) -> Readiness:
     async def index() -> None:
         for serving in indexes.serving():
             await serving.store.count()
@@ -166,7 +172,8 @@ def _readiness(catalog: Catalog, indexes: IndexVersions, release: Release, backg
             "index": index,
             "engine": engine,
             "background": background.check,
-        }
+        },
+        metrics.ready,
     )
 
 

@@ -33,9 +33,13 @@ class Draft:
     markers: MarkerFilter = field(default_factory=lambda: MarkerFilter(()))
     timings: dict[str, float] = field(default_factory=dict)
     _finish: Finish | None = None
+    gaps: list[float] = field(default_factory=list)
+    fits: bool | None = None
     _said: list[str] = field(default_factory=list)
     _started: float = field(default_factory=time.perf_counter)
+    _found: float = 0.0
     _asked: float = 0.0
+    _heard: float = 0.0
 
     def seeks(self, rewritten: Rewritten) -> None:
         """What to search for is decided."""
@@ -48,8 +52,8 @@ class Draft:
         self.findings = findings
         self.confidence = confidence
         laps = findings.timings
-        self.timings["retrieval"] = laps["embed"] + laps["search"] + laps["pack"]
-        self.timings |= {stage: laps[stage] for stage in ("rerank", "confidence")}
+        self.timings |= {"retrieval": laps["embed"] + laps["search"] + laps["pack"], **laps}
+        self._found = time.perf_counter()
 
     def sources(self) -> Sources:
         """What was found, and for which words where they are not the user's."""
@@ -59,6 +63,7 @@ class Draft:
         """The model is about to be asked; only the passages it is shown can be cited."""
         self.markers = MarkerFilter({evidence.marker for evidence in prompt.evidence})
         self._asked = time.perf_counter()
+        self.timings["prompt"] = self._asked - self._found
 
     def take(self, piece: Piece) -> str:
         """The words of a piece that can be passed on now, maybe none."""
@@ -67,12 +72,19 @@ class Draft:
             self.timings["generation"] = time.perf_counter() - self._asked
             words = self.markers.flush()
         else:
-            self.timings.setdefault("first_token", time.perf_counter() - self._started)
+            self._hears(time.perf_counter())
             words = self.markers.feed(piece.text)
         if not any(self._said):
             words = words.lstrip()  # models like to begin with a blank
         self._said.append(words)
         return words
+
+    def _hears(self, now: float) -> None:
+        if self._heard:
+            self.gaps.append(now - self._heard)
+        else:
+            self.timings["first_token"] = now - self._started
+        self._heard = now
 
     def abstains(self, reason: Reason, words: str) -> Verdict:
         """The verdict before anything is generated."""
@@ -83,14 +95,17 @@ class Draft:
 
         It answers the question as it stands alone: a bare "45 days" has to be said of what a follow-up leaves out.
         """
-        question = self.rewritten.question
+        question, began = self.rewritten.question, time.perf_counter()
         answer = "".join(self._said)
         manifest = model.manifest
         grounding = ground(answer, prompt.evidence, manifest.grounding, question, abstention=manifest.prompt.abstention)
         finish = self._finish.reason if self._finish else "stop"
-        status, reason = judge(grounding, _violations(manifest.output_schema, answer), cut=finish == "length")
+        violations = _violations(manifest.output_schema, answer)
+        self.fits = None if manifest.output_schema is None else not violations
+        status, reason = judge(grounding, violations, cut=finish == "length")
         told = warnings(self._passages, grounding.citations)
         unsupported = grounding.unsupported
+        self.timings["grounding"] = time.perf_counter() - began
         return Verdict(status, reason, answer, grounding.citations, unsupported, finish, told, self.confidence)
 
     def settle(self, model: ModelVersion) -> Usage:

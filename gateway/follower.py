@@ -1,6 +1,7 @@
 """Keeps every open index version up to date with the catalog, and closes those that nothing can be using any more."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -20,12 +21,14 @@ _log = structlog.get_logger()
 class Follower:
     """Looks after each change made here, and every second, as other processes write to the catalog too.
 
-    `troubles` are the versions that could not follow when last tried, with the reason.
+    `troubles` are the versions that could not follow when last tried, with the reason; `heard` is told which are at the
+    catalog's head, and when.
     """
 
     indexes: IndexVersions
     quiet: Callable[[], AbstractAsyncContextManager[None]]
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+    heard: Callable[[str, float], None] = field(default=lambda index, now: None)
     troubles: dict[str, str] = field(default_factory=dict)
 
     async def run(self) -> NoReturn:
@@ -46,6 +49,7 @@ class Follower:
                 self._note(index.name, error)
             else:
                 self.troubles.pop(index.name, None)
+                self.heard(index.name, time.time())
         if self.indexes.leaving() and not self.indexes.changing.locked():
             async with self.indexes.changing, self.quiet():
                 await self.indexes.close_leaving()

@@ -1,20 +1,27 @@
-"""Every metric, declared once. No label comes from a client; versions, routes and reasons are bounded sets."""
+"""Every metric, declared once. No label comes from a client; versions, routes, tenants and reasons are bounded sets."""
 
-import asyncio
+from collections.abc import Collection, Iterable, Sized
+from itertools import product
 from typing import Protocol
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.exposition import CONTENT_TYPE_LATEST
-
+from deploy.pins import Pins
+from gateway.families import AXES, Families
 from serving.records import InteractionRecord
 
-__all__ = ["CONTENT_TYPE_LATEST", "Metrics"]
-
-_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
+OTHER = "other"
+_METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
+_ROLES = "stable", "previous", "candidate"
+_TOKEN_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+_STAGES = frozenset(
+    {"rewrite", "retrieval", "embed", "search", "rerank", "pack", "confidence", "prompt", "generation", "grounding"}
+)
 
 
 class Counted(Protocol):
     """What finding tells of itself, and a record of it."""
+
+    @property
+    def passages(self) -> Sized: ...
 
     @property
     def violations(self) -> int: ...
@@ -29,133 +36,238 @@ class Counted(Protocol):
     def degraded(self) -> bool: ...
 
 
+class Versions(Protocol):
+    """The two versions that a request resolved to."""
+
+    @property
+    def index(self) -> str: ...
+
+    @property
+    def model(self) -> str: ...
+
+
 class Metrics:
-    """One registry per process, filled at two places: the HTTP edge and the record of each answer."""
+    """One registry per process, filled at the HTTP edge, by the record of each answer, and by what runs beside them.
 
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        versions = ["index", "model"]
-        self._requests = Counter(
-            "twinpin_requests",
-            "HTTP requests by route template and status.",
-            ["route", "status"],
-            registry=self.registry,
+    `tenants` are those that are counted by name; all others are one.
+    """
+
+    def __init__(self, tenants: Collection[str] = ()) -> None:
+        made = Families()
+        self.registry = made.registry
+        self._forget = made.forget
+        self._tenants = frozenset(tenants)
+        self._pins: Pins | None = None
+        self._left: dict[str, frozenset[str]] = {}
+        self._declare_edge(made)
+        self._declare_answers(made)
+        self._declare_finding(made)
+        self._declare_operation(made)
+
+    def _declare_edge(self, made: Families) -> None:
+        self._requests = made.counter(
+            "requests",
+            "HTTP requests by route template, status, and the versions where the route resolves any.",
+            *("method", "route", "status", *AXES),
         )
-        self._answers = Counter(
-            "twinpin_answers",
+        self._request_seconds = made.histogram(
+            "request_seconds", "Seconds from a request's arrival to the last byte of its response.", "route"
+        )
+        self.requests_in_flight = made.gauge("requests_in_flight", "HTTP requests being served now.")
+        self._budget_refusals = made.counter(
+            "budget_refusals", "Requests refused for a limit, and whose limit it was.", "limit", "whose", "tenant"
+        )
+
+    def _declare_answers(self, made: Families) -> None:
+        self._answers = made.counter(
+            "answers",
             "Answers by how they ended, and the two versions that made them.",
-            ["outcome", "reason", *versions],
-            registry=self.registry,
+            *("outcome", "reason", *AXES),
         )
-        self._stages = Histogram(
-            "twinpin_stage_seconds",
-            "Seconds per stage of an answer.",
-            ["stage"],
-            buckets=_SECONDS,
-            registry=self.registry,
+        self._tenant_answers = made.counter("tenant_answers", "Answers by tenant.", "tenant", "outcome")
+        self._tenant_tokens = made.counter("tenant_tokens", "Tokens as the engine counted them.", "tenant", "kind")
+        self._tenant_cost = made.counter("tenant_cost_dollars", "List cost of all answers.", "tenant")
+        self._seconds = made.histogram("answer_seconds", "Seconds from a question to the end of its answer.", *AXES)
+        self._first_token = made.histogram(
+            "first_token_seconds", "Seconds from a question to the first word that the model says.", *AXES
         )
-        self._tokens = Counter(
-            "twinpin_tokens", "Tokens as the engine counted them.", ["kind", "model"], registry=self.registry
+        self._gaps = made.histogram(
+            "inter_token_seconds", "Seconds between two pieces of an answer.", "model", buckets=_TOKEN_SECONDS
         )
-        self._cost = Counter("twinpin_cost_dollars", "List cost of all answers.", ["model"], registry=self.registry)
-        self._markers = Counter(
-            "twinpin_markers_removed", "Citation markers that pointed nowhere.", ["model"], registry=self.registry
+        self._stages = made.histogram("stage_seconds", "Seconds per stage of an answer.", "stage")
+        self._tokens = made.counter("tokens", "Tokens as the engine counted them.", "kind", "model")
+        self._cost = made.counter("cost_dollars", "List cost of all answers.", "model")
+        self._citations = made.counter(
+            "citations", "Citations that hold, and markers removed because they pointed nowhere.", "validity", "model"
         )
-        self._violations = Counter(
-            "twinpin_access_violations",
-            "Chunks an index returned although its own access fields forbid the caller. Any is an incident.",
-            ["index"],
-            registry=self.registry,
+        self._unsupported = made.counter(
+            "unsupported_answers", "Answers that say something no passage supports.", *AXES
         )
-        self._stale = Counter(
-            "twinpin_stale_chunks",
-            "Chunks that the catalog dropped after an index found them.",
-            ["index"],
-            registry=self.registry,
+        self._formats = made.counter(
+            "format_checks", "Answers held against an output schema, by whether they fit.", "result", "model"
         )
-        self._documents = Counter(
-            "twinpin_documents",
-            "Documents handed in over HTTP, by what became of them.",
-            ["status"],
-            registry=self.registry,
-        )
-        self._release_refused = Counter(
-            "twinpin_release_config_errors",
-            "Reasons for which releases.yaml was not put in force.",
-            registry=self.registry,
-        )
-        self._generation = Gauge(
-            "twinpin_release_generation", "Generation of the pins in force.", registry=self.registry
-        )
-        self._release_ok = Gauge(
-            "twinpin_release_config_ok", "1 while releases.yaml as it stands is in force.", registry=self.registry
-        )
-        self._collapsed = Counter(
-            "twinpin_collapsed_passages",
-            "Permitted passages left out because they only repeat another one.",
-            ["index"],
-            registry=self.registry,
-        )
-        self._degraded = Counter(
-            "twinpin_not_reranked",
-            "Findings left in the fused order because the reranker was away or too slow.",
-            ["index"],
-            registry=self.registry,
-        )
-        self._old_evidence = Counter(
-            "twinpin_old_evidence",
-            "Answers whose best evidence is old by the rule of its category.",
-            ["index"],
-            registry=self.registry,
-        )
-        self._rewrites = Counter(
-            "twinpin_rewrites",
+        self._rewrites = made.counter(
+            "rewrites",
             "Follow-ups searched for in other words, by whose words, and why they are not the model's.",
-            ["by", "failure", "model"],
-            registry=self.registry,
+            *("by", "failure", "model"),
         )
-        self.in_flight = Gauge("twinpin_answers_in_flight", "Answers being made now.", registry=self.registry)
+        self._feedback = made.counter(
+            "feedback",
+            "What users said of answers, and whether they gave a correction.",
+            *("rating", "failure", "corrected", *AXES),
+        )
+        self.in_flight = made.gauge("answers_in_flight", "Answers being made now.")
 
-    def request(self, route: str, status: int) -> None:
+    def _declare_finding(self, made: Families) -> None:
+        self._misses = made.counter("retrieval_misses", "Findings without a single passage.", "index")
+        self._violations = made.counter(
+            "access_violations",
+            "Chunks an index returned although its own access fields forbid the caller. Any is an incident.",
+            "index",
+        )
+        self._stale = made.counter(
+            "stale_chunks", "Chunks that the catalog dropped after an index found them.", "index"
+        )
+        self._collapsed = made.counter(
+            "collapsed_passages", "Permitted passages left out because they only repeat another one.", "index"
+        )
+        self._degraded = made.counter(
+            "not_reranked", "Findings left in the fused order because the reranker was away or too slow.", "index"
+        )
+        self._old_evidence = made.counter(
+            "old_evidence", "Answers whose best evidence is old by the rule of its category.", "index"
+        )
+
+    def _declare_operation(self, made: Families) -> None:
+        self._documents = made.counter("documents", "Documents handed in over HTTP, by what became of them.", "status")
+        self._release_refused = made.counter(
+            "release_config_errors", "Reasons for which releases.yaml was not put in force."
+        )
+        self._generation = made.gauge("release_generation", "Generation of the pins in force.")
+        self._release_ok = made.gauge("release_config_ok", "1 while releases.yaml as it stands is in force.")
+        self._pinned = made.gauge("pinned_version", "1 for each version that a pin names.", "axis", "pin", "version")
+        self._followed = made.gauge(
+            "index_followed_timestamp_seconds", "When an index was last seen to be at the catalog's head.", "index"
+        )
+        self._ready = made.gauge("part_ready", "1 while a part that answers need is there.", "part")
+
+    def tenant(self, name: str) -> str:
+        """The label of a tenant: its name if it is one of the configured, so that a hundred thousand are one series."""
+        return name if name in self._tenants else OTHER
+
+    def request(self, method: str, route: str, status: int, seconds: float, versions: Versions | None = None) -> None:
         """Count an HTTP request; `route` is a template, never a path."""
-        self._requests.labels(route, str(status)).inc()
+        named = (versions.index, versions.model) if versions else ("", "")
+        self._requests.labels(method if method in _METHODS else OTHER, route, str(status), *named).inc()
+        self._request_seconds.labels(route).observe(seconds)
+
+    def budget_refused(self, limit: str, whose: str, tenant: str) -> None:
+        """Count a refusal: which limit, and whether it was the tenant's or the key's."""
+        self._budget_refusals.labels(limit, whose, self.tenant(tenant)).inc()
 
     def found(self, index: str, found: Counted) -> None:
-        """Count what the two access checks dropped, what only repeated, and what was not reranked."""
+        """Count what the two access checks dropped, what only repeated, what was not reranked, and what is missing."""
+        self._misses.labels(index).inc(not found.passages)
         self._violations.labels(index).inc(found.violations)
         self._stale.labels(index).inc(found.stale)
         self._collapsed.labels(index).inc(found.collapsed)
         self._degraded.labels(index).inc(found.degraded)
 
+    def answer(self, record: InteractionRecord) -> None:
+        """Count an answer, however it ended."""
+        if record.confidence is not None:  # finding ended
+            self.found(record.index, record)
+        versions = record.index, record.model
+        self._old_evidence.labels(record.index).inc("old_evidence" in record.warnings)
+        self._answers.labels(record.outcome, record.reason or "none", *versions).inc()
+        self._unsupported.labels(*versions).inc(record.unsupported > 0)
+        if record.rewritten_by or record.rewrite_failure:
+            labels = record.rewritten_by or "none", record.rewrite_failure or "none", record.model
+            self._rewrites.labels(*labels).inc()
+        self._citations.labels("valid", record.model).inc(record.citations)
+        self._citations.labels("removed", record.model).inc(record.markers_removed)
+        self._time(record)
+        self._count(record)
+
+    def _time(self, record: InteractionRecord) -> None:
+        versions, timings = (record.index, record.model), record.timings
+        if "first_token" in timings:
+            self._first_token.labels(*versions).observe(timings["first_token"])
+        self._seconds.labels(*versions).observe(timings["total"])
+        for stage in _STAGES & timings.keys():
+            self._stages.labels(stage).observe(timings[stage])
+
+    def _count(self, record: InteractionRecord) -> None:
+        tenant = self.tenant(record.tenant)
+        self._tenant_answers.labels(tenant, record.outcome).inc()
+        used = {"prompt": record.prompt_tokens, "completion": record.completion_tokens, "cached": record.cached_tokens}
+        for kind, tokens in used.items():
+            self._tokens.labels(kind, record.model).inc(tokens)
+            self._tenant_tokens.labels(tenant, kind).inc(tokens)
+        self._cost.labels(record.model).inc(record.cost)
+        self._tenant_cost.labels(tenant).inc(record.cost)
+
+    def generated(self, model: str, gaps: Iterable[float], *, fits: bool | None) -> None:
+        """Seconds between the pieces of an answer, and whether it fits its schema, None where it had none to fit."""
+        observe = self._gaps.labels(model).observe
+        for seconds in gaps:
+            observe(seconds)
+        if fits is not None:
+            self._formats.labels("fits" if fits else "violates", model).inc()
+
+    def feedback(self, index: str, model: str, *, rating: str, failure: str | None, corrected: bool) -> None:
+        """Count what a user said of an answer. Its versions may be long gone, and then have no name any more."""
+        known = _named(self._pins)
+        named = (name if name in known[axis] else OTHER for axis, name in zip(AXES, (index, model), strict=True))
+        self._feedback.labels(rating, failure or "none", "yes" if corrected else "no", *named).inc()
+
     def document(self, status: str) -> None:
         """Count what became of a document."""
         self._documents.labels(status).inc()
 
-    def release(self, generation: int, *, ok: bool) -> None:
+    def release(self, generation: int, pins: Pins, *, ok: bool) -> None:
         """Show which pins are in force, and whether they are those of the file."""
         self._generation.set(generation)
         self._release_ok.set(ok)
+        if pins != self._pins:
+            self._flip(_named(self._pins), _named(pins))
+            self._pins = pins
+            self._pinned.clear()
+            for (axis, pin), role in product((("index", pins.index), ("model", pins.model)), _ROLES):
+                if version := getattr(pin, role):
+                    self._pinned.labels(axis, role, version).set(1)
+
+    def _flip(self, before: dict[str, frozenset[str]], after: dict[str, frozenset[str]]) -> None:
+        """Versions that the last flip left are forgotten with this one, as answers of theirs were still under way."""
+        self._forget({axis: left - after[axis] for axis, left in self._left.items()})
+        self._left = {axis: before[axis] - after[axis] for axis in AXES}
+        self._begin(after)
+
+    def _begin(self, named: dict[str, frozenset[str]]) -> None:
+        """From 0 on: Prometheus does not see the first event of a series that begins with it."""
+        for index in named["index"]:
+            for family in (self._misses, self._violations, self._stale, self._collapsed, self._degraded):
+                family.labels(index)
+        for versions in product(*named.values()):
+            self._unsupported.labels(*versions)
+        for validity, model in product(("valid", "removed"), named["model"]):
+            self._citations.labels(validity, model)
 
     def release_refused(self) -> None:
         """Count a reason for which the file was refused."""
         self._release_refused.inc()
 
-    def answer(self, record: InteractionRecord) -> None:
-        """Count an answer, however it ended."""
-        self.found(record.index, record)
-        self._old_evidence.labels(record.index).inc("old_evidence" in record.warnings)
-        if record.rewritten_by or record.rewrite_failure:
-            labels = record.rewritten_by or "none", record.rewrite_failure or "none", record.model
-            self._rewrites.labels(*labels).inc()
-        self._answers.labels(record.outcome, record.reason or "none", record.index, record.model).inc()
-        for stage, seconds in record.timings.items():
-            self._stages.labels(stage).observe(seconds)
-        self._tokens.labels("prompt", record.model).inc(record.prompt_tokens)
-        self._tokens.labels("completion", record.model).inc(record.completion_tokens)
-        self._tokens.labels("cached", record.model).inc(record.cached_tokens)
-        self._cost.labels(record.model).inc(record.cost)
-        self._markers.labels(record.model).inc(record.markers_removed)
+    def followed(self, index: str, now: float) -> None:
+        """An index is at the catalog's head; `now` in seconds since the epoch."""
+        self._followed.labels(index).set(now)
 
-    async def render(self) -> bytes:
-        """The exposition text, made off the event loop because it takes milliseconds."""
-        return await asyncio.to_thread(generate_latest, self.registry)
+    def ready(self, part: str, *, ready: bool) -> None:
+        """Show whether a part is there."""
+        self._ready.labels(part).set(ready)
+
+
+def _named(pins: Pins | None) -> dict[str, frozenset[str]]:
+    """Every version that a pin names, by axis."""
+    if pins is None:
+        return {axis: frozenset() for axis in AXES}
+    return {"index": frozenset(pins.index.named), "model": frozenset(pins.model.named)}

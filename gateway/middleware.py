@@ -2,12 +2,13 @@
 
 import re
 import secrets
+import time
 from collections.abc import Mapping
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.metrics import Metrics
+from gateway.metrics import OTHER, Metrics
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
@@ -26,8 +27,9 @@ class RequestEdge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = _request_id(scope)
-        scope.setdefault("state", {})["request_id"] = request_id
+        request_id, started = _request_id(scope), time.perf_counter()
+        state = scope.setdefault("state", {})
+        state["request_id"] = request_id
         status = 499
 
         async def counted(message: Message) -> None:
@@ -38,12 +40,15 @@ class RequestEdge:
             await send(message)
 
         try:
-            await self._app(scope, self._bounded(scope, receive), counted)
+            with self._metrics.requests_in_flight.track_inprogress():
+                await self._app(scope, self._bounded(scope, receive), counted)
         except Exception:
             status = 500 if status == 499 else status
             raise
         finally:
-            self._metrics.request(_template(scope), status)
+            took = time.perf_counter() - started
+            told = state.get("failed_status", status)
+            self._metrics.request(scope["method"], _template(scope), told, took, state.get("pins"))
 
     def _bounded(self, scope: Scope, receive: Receive) -> Receive:
         limit = self._limit(scope["path"])
@@ -74,4 +79,4 @@ def _request_id(scope: Scope) -> str:
 
 def _template(scope: Scope) -> str:
     """The route's template, so that no path a client made up becomes a label."""
-    return getattr(scope.get("route"), "path", "unknown")
+    return getattr(scope.get("route"), "path", OTHER)

@@ -11,6 +11,7 @@ from gateway.answering import Answering
 from gateway.auth import Authenticator, require
 from gateway.caller import Caller
 from gateway.documents import Library
+from gateway.exposition import Exposition
 from gateway.follower import Follower
 from gateway.limits import Limits
 from gateway.metrics import Metrics
@@ -33,6 +34,7 @@ class Parts:
     answering: Answering
     readiness: Readiness
     metrics: Metrics
+    exposition: Exposition
     library: Library
     follower: Follower
     watch: Watch
@@ -58,4 +60,6 @@ def pins(request: Request, principal: Principal) -> ResolvedPins:
     forced = Forced(request.headers.get("x-twinpin-index"), request.headers.get("x-twinpin-model"))
     if forced != Forced():
         require(principal, "release:override")
-    return parts(request).release.resolve(forced)
+    resolved = parts(request).release.resolve(forced)
+    request.state.pins = resolved  # for whoever counts the request
+    return resolved

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import NoReturn, Protocol
 
 import structlog
 
@@ -13,8 +14,19 @@ from serving.errors import ServingError
 
 _FRESH_SECONDS = 3.0
 _PATIENCE_SECONDS = 10.0
+_LOOK_SECONDS = 15.0
 _READY = "ready"
 _log = structlog.get_logger()
+
+
+class Heard(Protocol):
+    """Is told how each part is."""
+
+    def __call__(self, part: str, *, ready: bool) -> None: ...
+
+
+def _nobody(part: str, *, ready: bool) -> None:
+    return
 
 
 @dataclass(slots=True)
@@ -22,9 +34,16 @@ class Readiness:
     """Probes cost the engine a token, so that answers are kept for three seconds and asked for once at a time."""
 
     probes: Mapping[str, Callable[[], Awaitable[object]]]
+    heard: Heard = _nobody
     _checks: dict[str, str] = field(default_factory=dict)
     _asked: float = float("-inf")
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def run(self) -> NoReturn:
+        """Look now and then, for those who measure and never ask."""
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            await self.checks()
 
     async def checks(self) -> dict[str, str]:
         """`ready` or a reason, by part."""
@@ -41,6 +60,7 @@ class Readiness:
         if state != self._checks.get(part, _READY):
             _log.warning("part_changed", part=part, state=state, reason=reason)
         self._checks[part] = state
+        self.heard(part, ready=state == _READY)
 
 
 async def _state(probe: Awaitable[object]) -> tuple[str, str]:

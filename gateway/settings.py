@@ -49,7 +49,14 @@ class Settings(BaseSettings, Layout):
     """Largest request body; above it the answer is 413."""
     max_document_bytes: int = 100_663_296
     """Largest request body under `/v1/documents`."""
+    metric_tenants: str | None = None
+    """Tenants that metrics count by name, between commas; all others count as one."""
     max_concurrency: int = 64
     """Answers in flight per tenant; above it the answer is 429."""
     answer_seconds: float = 120.0
     """Deadline of one answer; past it the answer is 504."""
+
+    @property
+    def measured_tenants(self) -> frozenset[str]:
+        """Tenants that have series of their own."""
+        return frozenset(filter(None, map(str.strip, (self.metric_tenants or "").split(","))))

@@ -67,10 +67,11 @@ class AnswerResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer until done or until the client has gone."""
-        request_id = scope["state"]["request_id"]
         with self._admission as limits:
             headers = {**self._exchange.pins.headers(), "x-twinpin-cache": "bypass", **limits}
-            sending = self._send_stream(send, headers, request_id) if self._stream else self._send_body(send, headers)
+            sending = (
+                self._send_stream(send, headers, scope["state"]) if self._stream else self._send_body(send, headers)
+            )
             await unless_disconnected(sending, receive)
 
     async def _send_body(self, send: Send, headers: dict[str, str]) -> None:
@@ -87,7 +88,7 @@ class AnswerResponse(Response):
         await send(_start(headers))
         await send({"type": "http.response.body", "body": body})
 
-    async def _send_stream(self, send: Send, headers: dict[str, str], request_id: str) -> None:
+    async def _send_stream(self, send: Send, headers: dict[str, str], state: dict[str, Any]) -> None:
         headers |= {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-store"}
         started = False
         try:
@@ -102,7 +103,9 @@ class AnswerResponse(Response):
         except Exception as error:
             if not started:
                 raise
-            ending = self._wire.failure(_told(error, request_id), request_id)
+            told = _told(error, state["request_id"])
+            state["failed_status"] = told.status  # the head of the stream said 200
+            ending = self._wire.failure(told, state["request_id"])
         await send({"type": "http.response.body", "body": ending})
 
 

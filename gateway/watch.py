@@ -105,7 +105,8 @@ class Watch:
             self._measure()
 
     def _measure(self) -> None:
-        self.metrics.release(self.release.current.generation, ok=self.release.refusal is None)
+        current = self.release.current
+        self.metrics.release(current.generation, current.pins, ok=self.release.refusal is None)
 
 
 async def start_release(releases: Path, flip: Flip) -> Release:

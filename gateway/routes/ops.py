@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from gateway.metrics import CONTENT_TYPE_LATEST
+from gateway.exposition import CONTENT_TYPE_LATEST
 from gateway.parts import parts
 
 router = APIRouter()
@@ -30,4 +30,7 @@ async def readyz(request: Request) -> Response:
 @router.get("/metrics")
 async def metrics(request: Request) -> Response:
     """Prometheus text format."""
-    return Response(await parts(request).metrics.render(), media_type=CONTENT_TYPE_LATEST)
+    compressed = "gzip" in request.headers.get("accept-encoding", "")
+    text = await parts(request).exposition.text(compressed=compressed)
+    headers = {"vary": "accept-encoding", **({"content-encoding": "gzip"} if compressed else {})}
+    return Response(text, headers=headers, media_type=CONTENT_TYPE_LATEST)

@@ -7,6 +7,7 @@ import pytest
 import structlog
 from starlette.testclient import TestClient
 
+import gateway.exposition
 from gateway.app import create_app
 from tests.gateway.house import REFUND, House, make_house, opening
 
@@ -16,6 +17,12 @@ def logged() -> Iterator[list[structlog.typing.EventDict]]:
     """What is logged, kept from the terminal."""
     with structlog.testing.capture_logs() as lines:
         yield lines
+
+
+@pytest.fixture(autouse=True)
+def every_scrape_is_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a test sees what it has just caused."""
+    monkeypatch.setattr(gateway.exposition, "_FRESH_SECONDS", 0.0)
 
 
 @pytest.fixture

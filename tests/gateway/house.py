@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -227,10 +228,20 @@ class House:
         """Finding only."""
         return self.post("/v1/search", {"query": query, **fields}, caller)
 
+    def count(self, name: str, **labels: str) -> float:
+        """All samples of `/metrics` that have this name and at least these labels, together."""
+        wanted = {f'{label}="{value}"' for label, value in labels.items()}
+        samples = [(key.partition("{"), value) for key, value in self.metrics().items()]
+        return sum(value for (named, _, told), value in samples if named == name and wanted <= set(_labels(told)))
+
     def metrics(self) -> dict[str, float]:
         """Every sample of `/metrics`, by its name and labels."""
         lines = self.client.get("/metrics").text.splitlines()
         return {key: float(value) for key, _, value in (line.rpartition(" ") for line in lines if line[:1] != "#")}
+
+
+def _labels(told: str) -> list[str]:
+    return re.findall(r'\w+="[^"]*"', told)
 
 
 def events(body: bytes | str) -> list[Event]:

@@ -22,7 +22,15 @@ from serving.errors import (
     WrongModel,
 )
 from serving.scripted import Script
-from tests.gateway.house import REFUND_QUESTION, House, break_catalog, make_house, opening, pinned_recipe
+from tests.gateway.house import (
+    REFUND_QUESTION,
+    House,
+    break_catalog,
+    make_house,
+    opening,
+    pinned_manifest,
+    pinned_recipe,
+)
 
 INSIDE = re.compile(r"Traceback|File \"|\.py\b|/srv|sqlite|SQL|127\.0\.0\.1|10\.0\.0\.7|CUDA|0x[0-9a-f]{6}")
 Asking = Callable[[House], Response]
@@ -176,7 +184,7 @@ def test_a_fault_of_ours_is_a_500_that_tells_only_its_id(forgiving: House, askin
     assert error_of(response)["code"] == "internal_error"
     assert forgiving.limits.in_flight == 0
     route = "/v1/answer" if asking is native else "/v1/chat/completions"
-    assert forgiving.metrics()[f'twinpin_requests_total{{route="{route}",status="500"}}'] == 1
+    assert forgiving.count("twinpin_requests_total", route=route, status="500") == 1
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -192,8 +200,9 @@ def test_failures_are_counted_by_status_and_by_name(house: House) -> None:
     house.model.script = Script(refused=EngineUnavailable("gone"))
     house.ask()
     house.ask(stream=True)
+    versions = {"index": pinned_recipe().name, "model": pinned_manifest().name}
+    assert house.count("twinpin_requests_total", route="/v1/answer", status="503", **versions) == 2
     measured = house.metrics()
-    assert measured['twinpin_requests_total{route="/v1/answer",status="503"}'] == 2
     failed = [key for key in measured if 'outcome="failed"' in key and key.startswith("twinpin_answers_total")]
     assert [("EngineUnavailable" in key, measured[key]) for key in failed] == [(True, 2)]
 

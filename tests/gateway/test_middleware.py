@@ -33,7 +33,8 @@ async def through(
 
 
 def counted(metrics: Metrics, status: int) -> float | None:
-    return metrics.registry.get_sample_value("twinpin_requests_total", {"route": "unknown", "status": str(status)})
+    labels = {"method": "POST", "route": "other", "status": str(status), "index": "", "model": ""}
+    return metrics.registry.get_sample_value("twinpin_requests_total", labels)
 
 
 async def test_the_id_is_in_state_and_header_and_other_headers_stay() -> None:

@@ -145,47 +145,5 @@ def test_an_answers_headers_say_how_it_was_made(house: House, stream: bool) -> N
 
 def test_a_json_answer_has_its_timing_as_a_header(house: House) -> None:
     stages = re.findall(r"(\w+);dur=(\d+\.\d)", house.ask().headers["server-timing"])
-    assert [stage for stage, _ in stages] == ["retrieval", "rerank", "confidence", "first_token", "generation", "total"]
-
-
-def test_metrics_move(house: House) -> None:
-    def counted() -> dict[str, float]:
-        measured = house.metrics()
-        pinned = f'index="{pinned_recipe().name}",model="{pinned_manifest().name}"'
-        names = {
-            "requests": 'twinpin_requests_total{route="/v1/answer",status="200"}',
-            "answered": f'twinpin_answers_total{{{pinned},outcome="answered",reason="none"}}',
-            "abstained": f'twinpin_answers_total{{{pinned},outcome="abstained",reason="no_hits"}}',
-            "stages": 'twinpin_stage_seconds_count{stage="generation"}',
-            "tokens": f'twinpin_tokens_total{{kind="completion",model="{pinned_manifest().name}"}}',
-            "cost": f'twinpin_cost_dollars_total{{model="{pinned_manifest().name}"}}',
-        }
-        return {short: measured.get(name, 0.0) for short, name in names.items()}
-
-    before = counted()
-    house.ask()
-    cost = house.ask(stream=True)
-    house.ask(caller="eve")
-    after = counted()
-    assert cost.status_code == 200
-    moved = {name: after[name] - before[name] for name in after}
-    assert moved.pop("cost") > 0
-    assert moved == {"requests": 3, "answered": 2, "abstained": 1, "stages": 2, "tokens": 24}
-    assert house.metrics()["twinpin_answers_in_flight"] == 0
-
-
-def test_nothing_a_client_makes_up_becomes_a_label(house: House) -> None:
-    made_up = "madeup7f3a"
-    house.client.get(f"/{made_up}")
-    house.client.get(f"/v1/answer/{made_up}")
-    house.client.request(made_up.upper(), "/v1/answer")
-    house.chat(model=made_up)
-    house.ask(user=made_up, conversation=made_up, filter={"category": made_up})
-    house.ask(made_up)
-    house.ask(filter={made_up: 1})
-    house.post("/v1/answer", {"question": "a"}, **{"x-request-id": f"{made_up}-1"})
-    exposed = house.client.get("/metrics")
-    assert exposed.headers["content-type"].startswith("text/plain")
-    assert made_up not in exposed.text.lower()
-    assert "acme" not in exposed.text
-    assert house.metrics()['twinpin_requests_total{route="unknown",status="404"}'] == 2
+    found = ["retrieval", "embed", "search", "rerank", "pack", "confidence"]
+    assert [stage for stage, _ in stages] == [*found, "prompt", "first_token", "generation", "grounding", "total"]

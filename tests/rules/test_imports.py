@@ -52,7 +52,7 @@ THROUGH: Mapping[str, set[str]] = {
     "openvino": {"retrieval/models/encoder_openvino.py"},
     "pathspec": {"retrieval/ingest/sources/rules.py"},
     "pptx": {"retrieval/ingest/formats/charts.py", "retrieval/ingest/formats/pptx.py"},
-    "prometheus_client": {"gateway/metrics.py"},
+    "prometheus_client": {"gateway/exposition.py", "gateway/families.py"},
     "pydantic_settings": {"gateway/settings.py", "deploy/settings.py"},
     "pypdfium2": {"retrieval/ingest/formats/pdf.py"},
     "python_calamine": {"retrieval/ingest/formats/xlsx.py"},

@@ -4,22 +4,26 @@ import asyncio
 import hashlib
 import hmac
 import secrets
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 
+from gateway import spans
 from gateway.audit import Audit
 from gateway.caller import Caller
 from gateway.draft import Draft
 from gateway.errors import Invalid
-from gateway.events import AnswerEvent, Delta
+from gateway.events import AnswerEvent, Delta, Verdict
 from gateway.exchange import Asked, Exchange
 from gateway.metrics import Metrics
 from gateway.policy import confidence_in, enough_evidence
-from gateway.release import IndexVersion, ModelVersion, ResolvedPins
+from gateway.release import ModelVersion, ResolvedPins
+from gateway.tracing import UNTRACED, Trace
 from retrieval.acl import AccessFilter, access_filter
 from retrieval.findings import Findings
 from serving.errors import EngineRefused
-from serving.generator import GenerationRequest
+from serving.generator import GenerationRequest, Piece
 from serving.output import response_format
 from serving.prompt import Evidence, Place, Prompt, PromptBudget, build_prompt
 from serving.rewrite import Rewriter, Rewritten
@@ -34,9 +38,9 @@ class Answering:
         self._metrics = metrics
         self._salt_key = secrets.token_bytes(32)
 
-    def open(self, asked: Asked, caller: Caller, pins: ResolvedPins) -> Exchange:
+    def open(self, asked: Asked, caller: Caller, pins: ResolvedPins, trace: Trace = UNTRACED) -> Exchange:
         """Give a question its id; it keeps its two versions until it is answered."""
-        return Exchange(f"ans_{secrets.token_hex(12)}", datetime.now(UTC), asked, caller, pins)
+        return Exchange(f"ans_{secrets.token_hex(12)}", datetime.now(UTC), asked, caller, pins, trace)
 
     async def events(self, exchange: Exchange) -> AsyncGenerator[AnswerEvent]:
         """Sources, deltas, verdict, usage. An error comes before Sources, or ends the stream where it happens."""
@@ -46,7 +50,7 @@ class Answering:
         try:
             async with asyncio.timeout(self._seconds):
                 draft.seeks(await self._rewrite(exchange, model, access))
-                findings = await _find(draft.rewritten, asked, index, access)
+                findings = await _find(draft.rewritten, exchange, access)
             confidence = confidence_in(findings, index.recipe, index.calibration)
             draft.found(findings, confidence)
             if reason := enough_evidence(findings, confidence):
@@ -57,12 +61,12 @@ class Answering:
             else:
                 prompt = _prompt(asked, findings, model)
                 draft.asks(prompt)
-                async with model.generator.generate(self._request(exchange, prompt, model, access)) as pieces:
+                async with self._generate(exchange, draft, prompt, access) as pieces:
                     yield draft.sources()
                     async for piece in pieces:
                         if words := draft.take(piece):
                             yield Delta(words)
-                draft.verdict = draft.check(prompt, model)
+                draft.verdict = _check(exchange, draft, prompt)
             yield draft.verdict
             draft.usage = draft.settle(model)
             yield draft.usage
@@ -74,17 +78,31 @@ class Answering:
             raise
         finally:
             self._metrics.generated(exchange.pins.model, draft.gaps, fits=draft.fits)
-            self._audit.write(draft.record(exchange))
+            with exchange.trace.child("record"):
+                self._audit.write(draft.record(exchange))
 
     async def _rewrite(self, exchange: Exchange, model: ModelVersion, access: AccessFilter) -> Rewritten:
         rewriter = Rewriter(model.manifest, model.generator, model.count_tokens)
         asked, salt = exchange.asked, self._salt(access, exchange.pins)
-        return await rewriter.rewrite(asked.question, asked.history, cache_salt=salt, request_id=exchange.id)
+        with exchange.trace.child("rewrite") as span:
+            return await rewriter.rewrite(
+                asked.question, asked.history, cache_salt=salt, request_id=exchange.id, trace=span.headers
+            )
 
-    def _request(
-        self, exchange: Exchange, prompt: Prompt, model: ModelVersion, access: AccessFilter
-    ) -> GenerationRequest:
-        manifest, asked = model.manifest, exchange.asked
+    @asynccontextmanager
+    async def _generate(
+        self, exchange: Exchange, draft: Draft, prompt: Prompt, access: AccessFilter
+    ) -> AsyncGenerator[AsyncIterator[Piece]]:
+        request = self._request(exchange, prompt, access)
+        told = spans.of_generation(request, exchange.pins)
+        with exchange.trace.child(f"chat {request.model}", told, remote=True) as span:
+            generator = exchange.pins.model_version.generator
+            async with generator.generate(replace(request, trace=span.headers)) as pieces:
+                yield pieces
+            span.tell(spans.of_finish(draft))
+
+    def _request(self, exchange: Exchange, prompt: Prompt, access: AccessFilter) -> GenerationRequest:
+        manifest, asked = exchange.pins.model_version.manifest, exchange.asked
         return GenerationRequest(
             model=manifest.served_name,
             messages=prompt.messages,
@@ -101,10 +119,21 @@ class Answering:
         return hmac.new(self._salt_key, scope.encode(), hashlib.sha256).hexdigest()
 
 
-async def _find(sought: Rewritten, asked: Asked, index: IndexVersion, access: AccessFilter) -> Findings:
+async def _find(sought: Rewritten, exchange: Exchange, access: AccessFilter) -> Findings:
     """Find for the question as it stands alone, so that what is enough is decided for that as well."""
-    limit = index.recipe.passages
-    return await index.finder.find(sought.question, access, asked.narrowing, limit=limit, earlier=sought.earlier)
+    index, narrowing = exchange.pins.index_version, exchange.asked.narrowing
+    limit, earlier = index.recipe.passages, sought.earlier
+    with exchange.trace.child("retrieval", spans.of_retrieval(exchange.pins)) as span:
+        findings = await index.finder.find(sought.question, access, narrowing, limit=limit, earlier=earlier)
+        span.laps(findings.timings)
+    return findings
+
+
+def _check(exchange: Exchange, draft: Draft, prompt: Prompt) -> Verdict:
+    with exchange.trace.child("grounding") as span:
+        verdict = draft.check(prompt, exchange.pins.model_version)
+        span.tell(spans.of_verdict(verdict))
+    return verdict
 
 
 def _prompt(asked: Asked, findings: Findings, model: ModelVersion) -> Prompt:

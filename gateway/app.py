@@ -10,6 +10,7 @@ from typing import TypeAlias
 import structlog
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 
 from deploy.pinboard import ReleaseConfigError
@@ -33,6 +34,7 @@ from gateway.routes import answer, ops, search
 from gateway.routes import documents as document_routes
 from gateway.routes import release as release_routes
 from gateway.settings import Settings
+from gateway.tracing import Tracing
 from gateway.versions import IndexVersions, OpenIndex, open_built
 from gateway.watch import Watch, start_release
 from retrieval.catalog import Catalog
@@ -49,6 +51,8 @@ from serving.tokens import load_token_counter
 from serving.vllm_client import Timeouts, VllmGenerator
 from serving.weights import directory_name
 
+# its own spans, counts and lines hold what clients sent
+_NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 _MARGIN_SECONDS = 5.0
 _log = structlog.get_logger()
 
@@ -68,11 +72,12 @@ Reach: TypeAlias = Callable[[Settings], Outside]
 def create_app(settings: Settings, opening: Opening | None = None) -> FastAPI:
     """The gateway, not yet started: the lifespan opens its parts, by default the real ones of `open_parts`."""
     metrics = Metrics(settings.measured_tenants)
+    tracing = Tracing(settings.traces_url, sample=settings.traces_sample, trust=settings.traces_trust)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         try:
-            async with (opening or open_parts)(settings, metrics) as parts:
+            async with tracing.open(), (opening or open_parts)(settings, metrics) as parts:
                 app.state.parts = parts
                 metrics.in_flight.set_function(lambda: parts.limits.in_flight)
                 yield
@@ -80,7 +85,7 @@ def create_app(settings: Settings, opening: Opening | None = None) -> FastAPI:
             _log.critical("cannot_start", reason=str(error))
             raise
 
-    app = FastAPI(title="Twinpin", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(title="Twinpin", lifespan=lifespan, docs_url=None, redoc_url=None, telemetry=_NO_TELEMETRY)
     for routes in (answer, search, document_routes, release_routes, ops):
         app.include_router(routes.router)
     for expected in (errors.GatewayError, RetrievalError, ServingError, TimeoutError):
@@ -89,7 +94,7 @@ def create_app(settings: Settings, opening: Opening | None = None) -> FastAPI:
     app.add_exception_handler(HTTPException, rendering.render_http)
     app.add_exception_handler(Exception, rendering.render_unexpected)
     limits = {"": settings.max_body_bytes, "/v1/documents": settings.max_document_bytes}
-    app.add_middleware(RequestEdge, metrics=metrics, max_body_bytes=limits)
+    app.add_middleware(RequestEdge, metrics=metrics, tracing=tracing, max_body_bytes=limits)
     return app
 
 

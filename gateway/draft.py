@@ -32,7 +32,7 @@ class Draft:
     failure: str | None = None
     markers: MarkerFilter = field(default_factory=lambda: MarkerFilter(()))
     timings: dict[str, float] = field(default_factory=dict)
-    _finish: Finish | None = None
+    finish: Finish | None = None
     gaps: list[float] = field(default_factory=list)
     fits: bool | None = None
     _said: list[str] = field(default_factory=list)
@@ -68,7 +68,7 @@ class Draft:
     def take(self, piece: Piece) -> str:
         """The words of a piece that can be passed on now, maybe none."""
         if isinstance(piece, Finish):
-            self._finish = piece
+            self.finish = piece
             self.timings["generation"] = time.perf_counter() - self._asked
             words = self.markers.flush()
         else:
@@ -99,7 +99,7 @@ class Draft:
         answer = "".join(self._said)
         manifest = model.manifest
         grounding = ground(answer, prompt.evidence, manifest.grounding, question, abstention=manifest.prompt.abstention)
-        finish = self._finish.reason if self._finish else "stop"
+        finish = self.finish.reason if self.finish else "stop"
         violations = _violations(manifest.output_schema, answer)
         self.fits = None if manifest.output_schema is None else not violations
         status, reason = judge(grounding, violations, cut=finish == "length")
@@ -111,7 +111,7 @@ class Draft:
     def settle(self, model: ModelVersion) -> Usage:
         """What the answer took, and its question's rewriting; nothing else was generated for an abstention."""
         self.timings["total"] = time.perf_counter() - self._started
-        used = _together(self._finish, self.rewritten.used)
+        used = _together(self.finish, self.rewritten.used)
         cost = cost_of(model.manifest.price, used)
         return Usage(used.prompt_tokens, used.completion_tokens, used.cached_tokens, cost, self.timings)
 

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from gateway.caller import Caller
 from gateway.release import ResolvedPins
+from gateway.tracing import UNTRACED, Trace
 from retrieval.acl import Principal
 from retrieval.store import Narrowing
 from serving.generator import Message
@@ -33,6 +34,7 @@ class Exchange:
     asked: Asked
     caller: Caller
     pins: ResolvedPins
+    trace: Trace = UNTRACED
 
     @property
     def principal(self) -> Principal:

@@ -9,7 +9,7 @@ from gateway.families import AXES, Families
 from serving.records import InteractionRecord
 
 OTHER = "other"
-_METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
+METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 _ROLES = "stable", "previous", "candidate"
 _TOKEN_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 _STAGES = frozenset(
@@ -156,9 +156,9 @@ class Metrics:
         return name if name in self._tenants else OTHER
 
     def request(self, method: str, route: str, status: int, seconds: float, versions: Versions | None = None) -> None:
-        """Count an HTTP request; `route` is a template, never a path."""
+        """Count an HTTP request; `method` is one of `METHODS` or `OTHER`, `route` a template and never a path."""
         named = (versions.index, versions.model) if versions else ("", "")
-        self._requests.labels(method if method in _METHODS else OTHER, route, str(status), *named).inc()
+        self._requests.labels(method, route, str(status), *named).inc()
         self._request_seconds.labels(route).observe(seconds)
 
     def budget_refused(self, limit: str, whose: str, tenant: str) -> None:

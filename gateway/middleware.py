@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.metrics import OTHER, Metrics
+from gateway.metrics import METHODS, OTHER, Metrics
+from gateway.tracing import Tracing
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
@@ -16,10 +17,11 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 class RequestEdge:
     """Gives a request its id (the caller's own, if it is a plain one), bounds its body and counts how it ended."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics, max_body_bytes: Mapping[str, int]) -> None:
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, tracing: Tracing, max_body_bytes: Mapping[str, int]) -> None:
         """`max_body_bytes` is by the beginning of the path; the longest that fits counts, and "" fits all."""
         self._app = app
         self._metrics = metrics
+        self._tracing = tracing
         self._max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -27,10 +29,9 @@ class RequestEdge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id, started = _request_id(scope), time.perf_counter()
         state = scope.setdefault("state", {})
-        state["request_id"] = request_id
-        status = 499
+        state["request_id"] = request_id = _request_id(scope)
+        started, status = time.perf_counter(), 499
 
         async def counted(message: Message) -> None:
             nonlocal status
@@ -39,16 +40,21 @@ class RequestEdge:
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
             await send(message)
 
-        try:
-            with self._metrics.requests_in_flight.track_inprogress():
-                await self._app(scope, self._bounded(scope, receive), counted)
-        except Exception:
-            status = 500 if status == 499 else status
-            raise
-        finally:
-            took = time.perf_counter() - started
-            told = state.get("failed_status", status)
-            self._metrics.request(scope["method"], _template(scope), told, took, state.get("pins"))
+        with self._tracing.request(scope["path"], scope["headers"]) as state["trace"]:
+            try:
+                with self._metrics.requests_in_flight.track_inprogress():
+                    await self._app(scope, self._bounded(scope, receive), counted)
+            except Exception:
+                status = 500 if status == 499 else status
+                raise
+            finally:
+                self._ended(scope, state.get("failed_status", status), time.perf_counter() - started)
+
+    def _ended(self, scope: Scope, status: int, seconds: float) -> None:
+        method = scope["method"] if scope["method"] in METHODS else OTHER
+        route, state = _template(scope), scope["state"]
+        self._metrics.request(method, route, status, seconds, state.get("pins"))
+        state["trace"].answered(method, route, status)
 
     def _bounded(self, scope: Scope, receive: Receive) -> Receive:
         limit = self._limit(scope["path"])

@@ -51,6 +51,12 @@ class Settings(BaseSettings, Layout):
     """Largest request body under `/v1/documents`."""
     metric_tenants: str | None = None
     """Tenants that metrics count by name, between commas; all others count as one."""
+    traces_url: str | None = None
+    """Where spans are sent by OTLP over HTTP; without one there are none."""
+    traces_sample: float = 0.1
+    """The share of requests that are traced."""
+    traces_trust: bool = False
+    """Whether a request's `traceparent` is believed."""
     max_concurrency: int = 64
     """Answers in flight per tenant; above it the answer is 429."""
     answer_seconds: float = 120.0

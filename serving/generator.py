@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 
@@ -31,7 +31,7 @@ class GenerationRequest:
 
     `model` is the served name from a manifest, never a client's string. `response_format` is OpenAI's object and is
     passed on unchanged. `cache_salt` is hexadecimal, at most 128 characters; answers with different salts share no
-    prefix cache.
+    prefix cache. `trace` are headers that say which trace the work belongs to.
     """
 
     model: str
@@ -41,6 +41,7 @@ class GenerationRequest:
     response_format: Mapping[str, object] | None
     cache_salt: str | None
     request_id: str
+    trace: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

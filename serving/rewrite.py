@@ -1,8 +1,8 @@
 """A follow-up becomes the question that is searched for: as asked, by the rule, or by the served model, guarded."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from serving.claims.lexicon import term
@@ -54,7 +54,13 @@ class Rewriter:
         self._count = count_tokens
 
     async def rewrite(
-        self, question: str, history: Sequence[Message], *, cache_salt: str | None, request_id: str
+        self,
+        question: str,
+        history: Sequence[Message],
+        *,
+        cache_salt: str | None,
+        request_id: str,
+        trace: Mapping[str, str] | None = None,
     ) -> Rewritten:
         """What to search for; where the engine fails, is too slow or gives no question, what the rule makes of it."""
         rewriting = self._manifest.rewrite
@@ -64,7 +70,7 @@ class Rewriter:
         if rewriting.prompt is None or len(question) > TURN_CHARACTERS:
             return by_rule
         request = self._request(rewriting.prompt, question, history, cache_salt, request_id)
-        return await self._ask(request, question, history, by_rule)
+        return await self._ask(replace(request, trace=trace or {}), question, history, by_rule)
 
     async def _ask(
         self, request: GenerationRequest, question: str, history: Sequence[Message], by_rule: Rewritten

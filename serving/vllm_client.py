@@ -111,7 +111,7 @@ class VllmGenerator:
                     method,
                     self._base + path,
                     data=encode_request(request) if request else None,
-                    headers={"X-Request-Id": request.request_id} if request else None,
+                    headers={"X-Request-Id": request.request_id, **request.trace} if request else None,
                     allow_redirects=False,
                 )
         except aiohttp.ConnectionTimeoutError as error:

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from gateway.parts import caller, parts, pins
 from gateway.schemas import SearchRequest, narrowing_of
+from gateway.spans import of_retrieval
 from gateway.streaming import server_timing
 from gateway.wire import passage
 from retrieval.acl import access_filter
@@ -23,10 +24,12 @@ async def search(request: Request, body: SearchRequest) -> Response:
     resolved = pins(request, principal)
     with here.limits.admit(principal.tenant) as limits:
         finder = resolved.index_version.finder
-        async with asyncio.timeout(here.settings.answer_seconds):
-            findings = await finder.find(
-                body.query, access_filter(principal), narrowing_of(body.filter), limit=body.limit, confident=False
-            )
+        with request.state.trace.child("retrieval", of_retrieval(resolved)) as span:
+            async with asyncio.timeout(here.settings.answer_seconds):
+                findings = await finder.find(
+                    body.query, access_filter(principal), narrowing_of(body.filter), limit=body.limit, confident=False
+                )
+            span.laps(findings.timings)
     here.metrics.found(resolved.index, findings)
     shown: dict[str, Any] = {
         "object": "search",

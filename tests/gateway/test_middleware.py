@@ -6,6 +6,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from gateway.metrics import Metrics
 from gateway.middleware import RequestEdge
+from gateway.tracing import Tracing
 
 START: Message = {"type": "http.response.start", "status": 204, "headers": [(b"x-own", b"1")]}
 
@@ -28,7 +29,7 @@ async def through(
     async def send(message: Message) -> None:
         sent.append(message)
 
-    await RequestEdge(app, metrics=metrics, max_body_bytes={"": limit})(asked, receive, send)  # type: ignore[arg-type]
+    await RequestEdge(app, metrics=metrics, tracing=Tracing(), max_body_bytes={"": limit})(asked, receive, send)  # type: ignore[arg-type]
     return sent, metrics
 
 
@@ -67,7 +68,7 @@ async def test_an_error_before_the_response_counts_as_500_and_goes_on() -> None:
         pytest.fail("nothing is to be sent")
 
     with pytest.raises(LookupError):
-        await RequestEdge(app, metrics=metrics, max_body_bytes={"": 10})(scope(), nothing, send)
+        await RequestEdge(app, metrics=metrics, tracing=Tracing(), max_body_bytes={"": 10})(scope(), nothing, send)
     assert counted(metrics, 500) == 1
 
 
@@ -125,7 +126,7 @@ async def test_the_longest_path_that_fits_sets_the_limit(path: str, allowed: boo
     async def app(inner: Scope, receive: Receive, send: Send) -> None:
         await receive()
 
-    edge = RequestEdge(app, metrics=Metrics(), max_body_bytes={"": 10, "/v1/documents": 11})
+    edge = RequestEdge(app, metrics=Metrics(), tracing=Tracing(), max_body_bytes={"": 10, "/v1/documents": 11})
     asked: Scope = {**scope(), "path": path}
     if allowed:
         await edge(asked, receive, _nowhere)

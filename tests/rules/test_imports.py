@@ -49,6 +49,7 @@ THROUGH: Mapping[str, set[str]] = {
         "retrieval/models/fingerprint.py",
         "retrieval/models/likeness.py",
     },
+    "opentelemetry": {"gateway/tracing.py"},
     "openvino": {"retrieval/models/encoder_openvino.py"},
     "pathspec": {"retrieval/ingest/sources/rules.py"},
     "pptx": {"retrieval/ingest/formats/charts.py", "retrieval/ingest/formats/pptx.py"},

@@ -3,6 +3,7 @@
 import hashlib
 import math
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -109,7 +110,7 @@ class Packing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     per_document: Count = 0
 
 
-class IndexRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class IndexRecipe(msgspec.Struct, frozen=True, dict=True, forbid_unknown_fields=True):
     """All that decides what is found. `candidates` is per leg, `passages` how many go on to the model.
 
     When no passage's confidence reaches `abstain_below` the question is not answered; confidence is the passage's
@@ -139,7 +140,7 @@ class IndexRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if not math.isfinite(self.abstain_below):
             raise ValueError("abstain_below has to be finite")
 
-    @property
+    @cached_property
     def name(self) -> str:
         """`idx-<label>-<first 8 hex digits of the digest of all that is not at its default>`.
 

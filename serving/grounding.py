@@ -11,7 +11,7 @@ from serving.claims.passages import Held, Passages
 from serving.claims.phrases import abstains, asks_for_a_side, states_nothing
 from serving.claims.sentences import split_sentences
 from serving.claims.support import Claim
-from serving.claims.terms import read_terms
+from serving.claims.terms import Terms
 from serving.manifest import GroundingRule
 from serving.markers import blank_markers, find_markers
 from serving.prompt import Evidence
@@ -100,7 +100,7 @@ class _Judge:
     __slots__ = ("_answer", "_asked", "_asked_figures", "_asked_terms", "_passages", "_polar", "_threshold", "_topic")
 
     def __init__(self, answer: str, passages: Passages, threshold: float, question: str) -> None:
-        asked = read_terms(question)
+        asked = Terms(question)
         self._answer = answer
         self._passages = passages
         self._threshold = threshold
@@ -120,7 +120,7 @@ class _Judge:
         return self._citations(claim, start, end) or self._clause_by_clause(start, end)
 
     def _claim(self, start: int, end: int) -> Claim:
-        terms = read_terms(blank_markers(self._answer[start:end]))
+        terms = Terms(blank_markers(self._answer[start:end]))
         new = frozenset(terms.words) - self._asked
         new_figures = frozenset(terms.figures) - self._asked_figures
         asserts = bool(new - LIGHT_STEMS or new_figures) or self._polar

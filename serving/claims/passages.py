@@ -10,8 +10,8 @@ from serving.claims.figures import Figure, find_figures
 from serving.claims.lexicon import REFERRING, stem
 from serving.claims.phrases import asks_for_a_side
 from serving.claims.sentences import Span, split_sentences
-from serving.claims.support import Claim, Window, rarity, support, units_in
-from serving.claims.terms import quick_terms, read_terms
+from serving.claims.support import Above, Claim, Window, rarity, support, units_in
+from serving.claims.terms import Terms, quick_terms
 from serving.prompt import Evidence
 
 _NUMBERING = re.compile(r"(?:\d+(?:\.\d+)*\.?|[A-Z]\.)\s+")
@@ -53,6 +53,7 @@ class Passages:
         found = Counter(word for units in self._units for unit in units for word in unit.words)
         self._weight = rarity(found, sum(map(len, self._units)))
         self._read: dict[_Place, Window] = {}
+        self._above: dict[tuple[str, ...], Above] = {}
 
     def best(self, claim: Claim, at_least: float, marker: int | None = None) -> Held | None:
         """The window that holds the claim best, in the passage with that marker or anywhere; ties go to the first."""
@@ -94,15 +95,19 @@ class Passages:
     def _make_window(self, passage: int, first: int, last: int) -> Window:
         evidence, units = self._evidence[passage], self._units[passage]
         above = units[first].above
-        return Window(
-            terms=read_terms(evidence.text[units[first].start : units[last].end]),
-            context=frozenset(stem(word) for text in above for word in text.casefold().split()).union(
-                *map(quick_terms, above)
-            ),
-            context_figures=_figures([text for text in above if not text.endswith("?")]),
-            context_units=frozenset().union(*map(units_in, above)),
-            context_scopes=tuple(scope for text in above if text.endswith(":") for scope in read_terms(text).scopes),
-        )
+        if above not in self._above:
+            self._above[above] = _above(above)
+        return Window(Terms(evidence.text[units[first].start : units[last].end]), self._above[above])
+
+
+def _above(texts: tuple[str, ...]) -> Above:
+    words = frozenset(stem(word) for text in texts for word in text.casefold().split())
+    return Above(
+        words=words.union(*map(quick_terms, texts)),
+        figures=_figures([text for text in texts if not text.endswith("?")]),
+        units=frozenset().union(*map(units_in, texts)),
+        scopes=tuple(scope for text in texts if text.endswith(":") for scope in Terms(text).scopes),
+    )
 
 
 def _figures(texts: Sequence[str]) -> tuple[Figure, ...]:
@@ -170,7 +175,7 @@ def _lead(lead: tuple[str, ...], before: Span | None, span: Span, said: str, tex
 
 def _answers(said: str, question: str) -> bool:
     """The sentence may be read with the words of the question before it: it takes its side, if there are sides."""
-    if " or " in question or " oder " in question or read_terms(said).polarity.negated or _NO.match(said):
+    if " or " in question or " oder " in question or Terms(said).polarity.negated or _NO.match(said):
         return False
     return not asks_for_a_side(question) or _YES.match(said) is not None
 

@@ -1,6 +1,7 @@
 """Whole sentences that state nothing, and those that say "I do not know": short documented lists, matched strictly."""
 
 import re
+from functools import lru_cache
 from itertools import pairwise
 
 _SOURCES = (
@@ -66,7 +67,7 @@ def states_nothing(sentence: str) -> bool:
 def abstains(sentence: str, abstention: str) -> bool:
     """The sentence says only that the answer is not known: in the words agreed on, or in those of the list above."""
     bare = _bare(sentence)
-    if abstention and _plain(bare) in (_plain(abstention), *map(_plain, _parts(abstention))):
+    if abstention and _plain(bare) in _agreed(abstention):
         return True
     found = _ABSTAINING.match(bare)
     return found is not None and _GOES_ON.search(bare, found.end()) is None
@@ -84,6 +85,12 @@ def _bare(sentence: str) -> str:
 
 def _plain(text: str) -> str:
     return " ".join("".join(letter if letter.isalnum() else " " for letter in text.casefold()).split())
+
+
+@lru_cache(maxsize=64)
+def _agreed(abstention: str) -> frozenset[str]:
+    """A template's own wording, whole and sentence by sentence."""
+    return frozenset(map(_plain, (abstention, *_parts(abstention))))
 
 
 def _parts(abstention: str) -> list[str]:

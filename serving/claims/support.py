@@ -8,6 +8,7 @@ nothing, however many words agree. It prefers to miss support over inventing it.
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import permutations
 
 from serving.claims.figures import Figure, readings
@@ -35,18 +36,25 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Above:
+    """What the words say that a window stands under: title, headings, table header, list lead-in."""
+
+    words: frozenset[str]
+    figures: tuple[Figure, ...]
+    units: frozenset[str]
+    scopes: tuple[Scope, ...]
+
+
+@dataclass(frozen=True)
 class Window:
-    """A quotable stretch of a passage with the words it stands under: title, headings, table header, list lead-in."""
+    """A quotable stretch of a passage."""
 
     terms: Terms
-    context: frozenset[str]
-    context_figures: tuple[Figure, ...]
-    context_units: frozenset[str]
-    context_scopes: tuple[Scope, ...] = ()
+    above: Above
 
-    @property
+    @cached_property
     def known(self) -> frozenset[str]:
-        return self.terms.bag | self.context
+        return self.terms.bag | self.above.words
 
 
 def rarity(documents: Mapping[str, int], units: int) -> Callable[[str], float]:
@@ -66,7 +74,7 @@ def support(claim: Claim, window: Window, weight: Callable[[str], float]) -> flo
     if not claim.asserts or any(differs(claim.terms, window) for differs in DIFFERENCES):
         return 0.0
     said = claim.terms
-    if scope_differs(said, claim.asked, window.terms, window.context_scopes):
+    if scope_differs(said, claim.asked, window.terms, window.above.scopes):
         return 0.0
     everything = _share(frozenset(said.words), said.figures, window, weight)
     if not (claim.new or claim.new_figures):
@@ -82,14 +90,16 @@ def _share(words: frozenset[str], figures: Iterable[Figure], window: Window, wei
 
 
 def _figures_differ(said: Terms, window: Window) -> bool:
-    theirs = [reading for figure in (*window.terms.figures, *window.context_figures) for reading in readings(figure)]
+    if not said.figures:
+        return False
+    theirs = [reading for figure in (*window.terms.figures, *window.above.figures) for reading in readings(figure)]
     return not all(any(_same(figure, other, window) for other in theirs) for figure in said.figures)
 
 
 def _same(figure: Figure, other: Figure, window: Window) -> bool:
     if figure.value != other.value or (figure.bound and other.bound and figure.bound != other.bound):
         return False
-    return figure.unit in ("", other.unit) or (not other.unit and figure.unit in window.context_units)
+    return figure.unit in ("", other.unit) or (not other.unit and figure.unit in window.above.units)
 
 
 def _names_differ(said: Terms, window: Window) -> bool:

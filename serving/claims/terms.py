@@ -3,9 +3,10 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import dropwhile, pairwise, takewhile
 
-from serving.claims.figures import Figure, find_figures
+from serving.claims.figures import Figure, Found, find_figures
 from serving.claims.lexicon import (
     BEING,
     CONJUNCTIONS,
@@ -45,26 +46,88 @@ class Polarity:
     plain: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
 class Terms:
-    """One sentence or window. All words are stems, but `names`, which are case-folded words."""
+    """One sentence or window, markers taken out beforehand. All words are stems, but `names`, which are case-folded.
 
-    words: tuple[str, ...]  # content words in order, figures and their units apart
-    bag: frozenset[str]  # all words
-    figures: tuple[Figure, ...]
-    names: frozenset[str]
-    polarity: Polarity
-    subject: frozenset[str]  # content words before the first verb that is known as one, else the first
-    predicates: frozenset[str]  # content words right after a form of "to be"
-    things: tuple[frozenset[str], ...]  # content words after each article
-    modifiers: frozenset[tuple[str, str]]  # content words side by side
-    slots: tuple[tuple[str, str, frozenset[str]], ...]  # content word, preposition, what follows it
-    clauses: tuple[frozenset[str], ...]  # content words and figures of each
-    obliged: bool
-    permitted: bool
-    merely_permitted: bool
-    overclaims: bool
-    scopes: tuple[Scope, ...]
+    Most of it is worked out when it is first asked for: the first difference rules a window out.
+    """
+
+    def __init__(self, text: str) -> None:
+        found = find_figures(text)
+        self._text = text
+        self._tokens = tokens_of(_without(found, text))
+        self._folded = frozenset(token.folded for token in self._tokens)
+        self._quick = quick_terms(text)
+        self.figures = tuple(one.figure for one in found)
+        # content words in order, figures and their units apart
+        self.words = tuple(token.term for token in self._tokens if token.term)
+
+    @cached_property
+    def bag(self) -> frozenset[str]:
+        """All words."""
+        return frozenset(map(stem, self._folded)) | self._quick
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        return frozenset(_names(self._tokens))
+
+    @cached_property
+    def polarity(self) -> Polarity:
+        return _polarity(self._text, self._folded, self._quick)
+
+    @cached_property
+    def subject(self) -> frozenset[str]:
+        """Content words before the first verb that is known as one, else the first."""
+        return _subject(self._clauses)
+
+    @cached_property
+    def predicates(self) -> frozenset[str]:
+        """Content words right after a form of "to be"."""
+        return frozenset() if BEING.isdisjoint(self._folded) else frozenset(_predicates(self._tokens))
+
+    @cached_property
+    def things(self) -> tuple[frozenset[str], ...]:
+        """Content words after each article."""
+        return () if DETERMINERS.isdisjoint(self._folded) else tuple(_things(self._tokens))
+
+    @cached_property
+    def modifiers(self) -> frozenset[tuple[str, str]]:
+        """Content words side by side."""
+        return frozenset((a.term, b.term) for a, b in pairwise(self._tokens) if a.term and b.term)
+
+    @cached_property
+    def slots(self) -> tuple[tuple[str, str, frozenset[str]], ...]:
+        """Content word, preposition, what follows it."""
+        return tuple(_slots(self._tokens))
+
+    @cached_property
+    def clauses(self) -> tuple[frozenset[str], ...]:
+        """Content words and figures of each."""
+        return tuple(_said(self._clauses, self.figures))
+
+    @cached_property
+    def scopes(self) -> tuple[Scope, ...]:
+        return read_scopes(self._tokens, self._folded, self.figures)
+
+    @property
+    def obliged(self) -> bool:
+        return not OBLIGED.isdisjoint(self._folded)
+
+    @property
+    def permitted(self) -> bool:
+        return not PERMITTED.isdisjoint(self._folded)
+
+    @property
+    def merely_permitted(self) -> bool:
+        return not MERELY_PERMITTED.isdisjoint(self._folded)
+
+    @property
+    def overclaims(self) -> bool:
+        return not OVERCLAIMS.isdisjoint(self._folded)
+
+    @cached_property
+    def _clauses(self) -> list[list[Token]]:
+        return list(_by_clause(self._tokens))
 
 
 def quick_terms(text: str) -> frozenset[str]:
@@ -74,35 +137,11 @@ def quick_terms(text: str) -> frozenset[str]:
     return found if _NUMBERS.isdisjoint(raw) else found.union(NUMBER_WORDS[w] for w in _NUMBERS.intersection(raw))
 
 
-def read_terms(text: str) -> Terms:
-    """Read one sentence, markers taken out beforehand."""
-    found = find_figures(text)
-    rest = list(text)
+def _without(found: Sequence[Found], text: str) -> str:
+    """The text with a run of "#" in place of each figure."""
     for one in found:
-        rest[one.start : one.end] = "#" * (one.end - one.start)
-    tokens = list(tokens_of("".join(rest)))
-    folded = frozenset(token.folded for token in tokens)
-    quick = quick_terms(text)
-    words = tuple(token.term for token in tokens if token.term)
-    figures = tuple(one.figure for one in found)
-    return Terms(
-        words=words,
-        bag=frozenset(map(stem, folded)) | quick,
-        figures=figures,
-        names=frozenset(_names(tokens)),
-        polarity=_polarity(text, folded, quick),
-        subject=_subject(tokens),
-        predicates=frozenset(_predicates(tokens)),
-        things=tuple(_things(tokens)),
-        modifiers=frozenset((a.term, b.term) for a, b in pairwise(tokens) if a.term and b.term),
-        slots=tuple(_slots(tokens)),
-        clauses=tuple(_clauses(tokens, figures)),
-        obliged=not OBLIGED.isdisjoint(folded),
-        permitted=not PERMITTED.isdisjoint(folded),
-        merely_permitted=not MERELY_PERMITTED.isdisjoint(folded),
-        overclaims=not OVERCLAIMS.isdisjoint(folded),
-        scopes=read_scopes(tokens, folded, figures),
-    )
+        text = f"{text[: one.start]}{'#' * (one.end - one.start)}{text[one.end :]}"
+    return text
 
 
 def _names(tokens: Sequence[Token]) -> Iterator[str]:
@@ -111,9 +150,8 @@ def _names(tokens: Sequence[Token]) -> Iterator[str]:
     for before, token in zip((None, *tokens), tokens, strict=False):
         if not token.term or len(token.text) < 2:
             continue
-        shouted = token.text.isupper() or token.text[1:] != token.folded[1:]
         inside = before is not None and before.text[0] not in ".!?:;|("
-        if shouted or (inside and token.text[0].isupper() and not german):
+        if token.shouted or (inside and token.text[0].isupper() and not german):
             yield token.folded
 
 
@@ -124,7 +162,7 @@ def _polarity(text: str, folded: frozenset[str], quick: frozenset[str]) -> Polar
     negated: set[str] = set()
     lacking: set[str] = set()
     plain: set[str] = set()
-    for clause in _by_clause(list(tokens_of(text))):
+    for clause in _by_clause(tokens_of(text)):
         verdict = any(token.folded in NEGATING_VERDICTS for token in clause)
         reach, into = 0, negated
         for token in clause:
@@ -138,8 +176,8 @@ def _polarity(text: str, folded: frozenset[str], quick: frozenset[str]) -> Polar
     return Polarity(frozenset(negated), frozenset(lacking), frozenset(plain))
 
 
-def _subject(tokens: Sequence[Token]) -> frozenset[str]:
-    clauses = [clause for clause in _by_clause(tokens) if any(token.term for token in clause)]
+def _subject(parts: Sequence[Sequence[Token]]) -> frozenset[str]:
+    clauses = [clause for clause in parts if any(token.term for token in clause)]
     first = clauses[0] if clauses else []
     clause = next((one for one in clauses if any(token.folded in VERBS for token in one)), first)
     verb = next((at for at, token in enumerate(clause) if token.folded in VERBS), None)
@@ -174,9 +212,9 @@ def _by_clause(tokens: Sequence[Token]) -> Iterator[list[Token]]:
     yield clause
 
 
-def _clauses(tokens: Sequence[Token], figures: Sequence[Figure]) -> Iterator[frozenset[str]]:
+def _said(clauses: Sequence[Sequence[Token]], figures: Sequence[Figure]) -> Iterator[frozenset[str]]:
     left = iter(figures)
-    for clause in _by_clause(tokens):
+    for clause in clauses:
         said = {token.term for token in clause if token.term}
         for token in clause:
             if token.text[0] == "#":

@@ -1,7 +1,7 @@
 """The words and marks of a sentence, as everything that reads one sees them."""
 
 import re
-from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from serving.claims.lexicon import term
@@ -15,14 +15,17 @@ class Token(NamedTuple):
     text: str
     folded: str
     term: str  # "" for a word that says nothing by itself, and for punctuation
-
-    @property
-    def breaks(self) -> bool:
-        return not self.text[0].isalpha() and self.text[0] != "#"
+    breaks: bool  # a mark
+    shouted: bool  # a word of two letters or more, with a capital beyond its first
 
 
-def tokens_of(text: str) -> Iterator[Token]:
-    for match in _TOKEN.finditer(text):
-        written = match[0]
-        folded = written.casefold()
-        yield Token(written, folded, term(folded) if written[0].isalpha() else "")
+def tokens_of(text: str) -> list[Token]:
+    return [_token(written) for written in _TOKEN.findall(text)]
+
+
+@lru_cache(maxsize=1 << 15)
+def _token(written: str) -> Token:
+    """Made once a word: the words of all texts are few."""
+    folded, is_word = written.casefold(), written[0].isalpha()
+    shouted = len(written) > 1 and (written.isupper() or written[1:] != folded[1:])
+    return Token(written, folded, term(folded) if is_word else "", not is_word and written[0] != "#", shouted)

@@ -1,7 +1,9 @@
 """Two scored legs into one order: pure, with ties broken by chunk id."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+import msgspec
 
 from retrieval.index import Fusion
 
@@ -17,8 +19,7 @@ class Legs:
     cosine: Mapping[ChunkId, float]
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(msgspec.Struct, frozen=True, gc=False):
     """A chunk with its score per leg (BM25 0.0 where only the dense leg found it) and the fused score."""
 
     chunk: ChunkId
@@ -47,7 +48,7 @@ def carry(order: Sequence[Candidate], earlier: Sequence[Sequence[Candidate]]) ->
     for age, turn in enumerate(reversed(earlier), start=1):
         for one in turn:
             known = held.get(one.chunk) or Candidate(one.chunk, 0.0, 0.0, 0.0)
-            held[one.chunk] = replace(known, score=max(known.score, one.score / 2**age))
+            held[one.chunk] = msgspec.structs.replace(known, score=max(known.score, one.score / 2**age))
     return _ordered(held.values())
 
 

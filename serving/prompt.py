@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, TypeVar
 
 from serving.errors import PromptTooLong
@@ -106,6 +107,15 @@ class _Counter:
     def message(self, text: str) -> int:
         return self(text) + self.overhead
 
+    def own(self, text: str) -> int:
+        """A message in the template's words, which are the same for everybody."""
+        return _counted_once(self._count, text) + self.overhead
+
+
+@lru_cache(maxsize=64)
+def _counted_once(count_tokens: Callable[[str], int], text: str) -> int:
+    return count_tokens(text)
+
 
 def build_prompt(
     template: PromptTemplate,
@@ -129,7 +139,7 @@ def build_prompt(
     count = _Counter(count_tokens, budget)
     asked = _safe(question, template)
     system = template.system.format(abstention=template.abstention)
-    fixed = count.message(system) + count.message(template.question.format(passages="", question=asked))
+    fixed = count.own(system) + count.message(template.question.format(passages="", question=asked))
     passages = list(_chosen(_render(template, evidence, count), count.limit - fixed))
     if fixed > count.limit or (evidence and not passages):
         raise PromptTooLong(tokens=_least(template, evidence, count, fixed), limit=count.limit)

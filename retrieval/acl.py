@@ -12,13 +12,17 @@ _SEAL: Final = object()
 class Principal:
     """A caller whose identity has been verified.
 
-    `groups` are bare names ("hr"); `scopes` are what the credential may do ("ask", "search").
+    `groups` are bare names ("hr"); `scopes` are what the credential may do ("ask", "search"). Where an app asks for
+    somebody, its key bounds what lets them in and never what keeps them out: `denied_as` are the grants that only deny
+    lists may call them by, and without `by_name` a document that is shared with their subject stays closed.
     """
 
     tenant: str
     subject: str
     groups: frozenset[str]
     scopes: frozenset[str]
+    denied_as: frozenset[str] = frozenset()
+    by_name: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +36,14 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class AccessFilter:
-    """What one principal may read. Only `access_filter` makes it; every store and catalog read requires it."""
+    """What one principal may read. Only `access_filter` makes it; every store and catalog read requires it.
+
+    An allow list may call them by their `grants`, a deny list by any of `denied_as`, which are all of those and more.
+    """
 
     tenant: str
     grants: frozenset[str]
+    denied_as: frozenset[str]
     seal: InitVar[object]
 
     def __post_init__(self, seal: object) -> None:
@@ -45,32 +53,34 @@ class AccessFilter:
     @property
     def scope(self) -> str:
         """The same for callers whom the same is permitted: what is shared more widely, its timing tells to others."""
-        return "\x1f".join((self.tenant, *sorted(self.grants)))
+        return "\x1f".join((self.tenant, *sorted(self.grants), "\x1e", *sorted(self.denied_as)))
 
     def permits(self, access: Access) -> bool:
         """The whole access rule, in one place."""
         return (
             access.tenant == self.tenant
             and not self.grants.isdisjoint(access.allow)
-            and self.grants.isdisjoint(access.deny)
+            and self.denied_as.isdisjoint(access.deny)
         )
 
 
 def access_filter(principal: Principal) -> AccessFilter:
     """Turn a verified caller into the filter under which everything is read for them."""
-    grants = frozenset({f"user:{principal.subject}", *(f"group:{group}" for group in principal.groups)})
-    return AccessFilter(principal.tenant, grants, _SEAL)
+    own, groups = f"user:{principal.subject}", frozenset(f"group:{group}" for group in principal.groups)
+    grants = groups | {own} if principal.by_name else groups
+    return AccessFilter(principal.tenant, grants, grants | {own} | principal.denied_as, _SEAL)
 
 
 def invalid_grants(grants: Iterable[str]) -> list[str]:
     """Those entries of an access list that could never match a caller, or that only look like another one.
 
-    A name has no white space around it and is in Unicode's composed form (NFC): nobody sees the difference.
+    A name has no white space around it, nothing in it that is not printed, and is in Unicode's composed form (NFC):
+    nobody sees the difference.
     """
     return [grant for grant in grants if not _is_grant(grant)]
 
 
 def _is_grant(grant: str) -> bool:
     kind, _, name = grant.partition(":")
-    plain = name == name.strip() and unicodedata.is_normalized("NFC", name)
+    plain = name == name.strip() and name.isprintable() and unicodedata.is_normalized("NFC", name)
     return kind in ("user", "group") and bool(name) and plain

@@ -190,7 +190,7 @@ def _permitted(access: AccessFilter, *narrower: Condition) -> qe.Filter:
     """
     return qe.Filter(
         must=[_match(payload.TENANT, access.tenant), _match_any(payload.ALLOW, access.grants), *narrower],
-        must_not=[_match_any(payload.DENY, access.grants)],
+        must_not=[_match_any(payload.DENY, access.denied_as)],
     )
 
 

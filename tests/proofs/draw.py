@@ -4,7 +4,7 @@ import random
 from collections.abc import Sequence
 from datetime import date, timedelta
 
-from tests.proofs.oracle import Lists, Paper, Who
+from tests.proofs.oracle import App, Lists, Paper, Who
 
 GROUPS = [f"g{n}" for n in range(50)]
 SUBJECTS = [f"u{n}" for n in range(20)]
@@ -29,7 +29,16 @@ def lists(rng: random.Random, groups: Sequence[str] = GROUPS, most: int = 12) ->
 def who(rng: random.Random, tenants: Sequence[str], groups: Sequence[str] = GROUPS) -> Who:
     """Somebody with none to all of the groups."""
     held = rng.sample(groups, rng.randint(0, len(groups)))
-    return Who(rng.choice(tenants), rng.choice([*SUBJECTS, "stranger"]), frozenset(held))
+    subject = rng.choice([*SUBJECTS, "stranger"])
+    through = app(rng, subject, groups) if rng.random() < 0.3 else None
+    return Who(rng.choice(tenants), subject, frozenset(held), through)
+
+
+def app(rng: random.Random, subject: str, groups: Sequence[str] = GROUPS) -> App:
+    """One that reaches some groups, and now and then what is shared with its user by name."""
+    reached = {f"group:{one}" for one in rng.sample(groups, rng.randint(0, len(groups)))}
+    names = {f"user:{rng.choice(SUBJECTS)}", *(f"group:{one}" for one in rng.sample(groups, rng.randint(0, 2)))}
+    return App(frozenset(names), frozenset(reached | ({f"user:{subject}"} if rng.random() < 0.5 else set())))
 
 
 def question(rng: random.Random) -> str:

@@ -42,7 +42,7 @@ ACCESS = [
     _guard(
         "rule: deny list",
         "retrieval.acl",
-        "and self.grants.isdisjoint(access.deny)",
+        "and self.denied_as.isdisjoint(access.deny)",
         "",
         "test_a_filter_permits_what_the_rule_says",
     ),
@@ -52,6 +52,20 @@ ACCESS = [
         'f"group:{group}" for group in principal.groups',
         'f"{kind}:{group}" for group in principal.groups for kind in ("group", "user")',
         "test_a_filter_permits_what_the_rule_says",
+    ),
+    _guard(
+        "rule: an app does not lift what denies its user",
+        "retrieval.acl",
+        "grants | {own} | principal.denied_as, _SEAL",
+        "grants, _SEAL",
+        "test_an_app_for_somebody_sees_what_both_permit",
+    ),
+    _guard(
+        "rule: an app does not read what is shared by name",
+        "retrieval.acl",
+        "if principal.by_name else groups",
+        "",
+        "test_an_app_for_somebody_sees_what_both_permit",
     ),
     _guard(
         "filter: made by one function alone",
@@ -105,7 +119,14 @@ def _store(kind: str, module: str) -> list[Mutant]:
         _guard(
             f"{kind}: allow list", module, "_match_any(payload.ALLOW, access.grants), *narrower", "*narrower", scores
         ),
-        _guard(f"{kind}: deny list", module, "must_not=[_match_any(payload.DENY, access.grants)],", "", scores),
+        _guard(f"{kind}: deny list", module, "must_not=[_match_any(payload.DENY, access.denied_as)],", "", scores),
+        _guard(
+            f"{kind}: deny list, by what only denies",
+            module,
+            "payload.DENY, access.denied_as",
+            "payload.DENY, access.grants",
+            "test_an_app_for_somebody_sees_what_both_permit",
+        ),
         _guard(
             f"{kind}: a narrowing is ANDed",
             module,
@@ -380,11 +401,11 @@ INDEXES = [
 ]
 GATEWAY = [
     Mutant(
-        "HTTP: scope of asking and searching",
+        "HTTP: scope of each route",
         "gateway.parts",
-        "    require(principal, scope)\n    return principal",
-        "    return principal",
-        "tests/gateway/test_access.py::test_a_key_may_do_what_its_scopes_say",
+        "    require(known.principal, *NEEDED[doing or operation(request)])",
+        "",
+        "tests/gateway/test_scopes.py::test_a_role_may_do_what_the_table_says_and_nothing_else",
     ),
     Mutant(
         "HTTP: scope that forces a version",
@@ -395,16 +416,16 @@ GATEWAY = [
     ),
     Mutant(
         "HTTP: scope of reading pins",
-        "gateway.routes.release",
-        'require(principal, "release:read")',
-        "pass",
+        "gateway.scopes",
+        '"GET /v1/release": ("release:read", ',
+        '"GET /v1/release": ("ask", ',
         "tests/gateway/test_release.py::test_only_who_may_read_it_is_told_of_the_release",
     ),
     Mutant(
         "HTTP: scope of changing documents",
-        "gateway.document_access",
-        "    if not writes(principal):\n        require(principal, scope)",
-        "",
+        "gateway.scopes",
+        '_WRITES: Final = ("documents:write", ',
+        '_WRITES: Final = ("search", ',
         "tests/gateway/test_documents_roles.py::test_every_role_may_do_what_it_may_and_nothing_else",
     ),
     Mutant(
@@ -432,7 +453,7 @@ GATEWAY = [
         "HTTP: a key that is not known",
         "gateway.auth",
         "if key is None:\n            raise",
-        "key = key or next(iter(self._keys().keys.values()))\n        if key is None:\n            raise",
+        "key = key or next(iter(self._keys._ring.keys.values()))\n        if key is None:\n            raise",
         "tests/gateway/test_access.py::test_nobody_we_know_is_401",
     ),
 ]

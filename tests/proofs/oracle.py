@@ -13,17 +13,33 @@ KEPT = 20  # rows of a document's history
 
 
 @dataclass(frozen=True, slots=True)
+class App:
+    """What asks for a caller: a deny list may call it by its `names`, and it is let in by no grant but `reaches`."""
+
+    names: frozenset[str]
+    reaches: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Who:
     """A caller."""
 
     tenant: str
     subject: str
     groups: frozenset[str]
+    app: "App | None" = None
+
+    @property
+    def names(self) -> frozenset[str]:
+        """All that a deny list may call them by, and the app that asks for them."""
+        through = self.app.names if self.app else frozenset()
+        return through | {f"user:{self.subject}"} | {f"group:{group}" for group in self.groups}
 
     @property
     def grants(self) -> frozenset[str]:
-        """The names that an access list may call them by."""
-        return frozenset({f"user:{self.subject}"} | {f"group:{group}" for group in self.groups})
+        """The names that an allow list may call them by: through an app none that it does not reach."""
+        mine = {f"user:{self.subject}"} | {f"group:{group}" for group in self.groups}
+        return frozenset(mine & self.app.reaches if self.app else mine)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +119,11 @@ class Oracle:
 
     def shown(self, who: Who) -> dict[str, Paper]:
         """All that a caller may be shown, by document."""
-        mine = who.grants
+        mine, names = who.grants, who.names
         return {
             document: one.paper
             for document, one in self.current().get(who.tenant, {}).items()
-            if mine & one.lists.allow and not mine & one.lists.deny
+            if mine & one.lists.allow and not names & one.lists.deny
         }
 
     def current(self) -> dict[str, dict[str, Standing]]:

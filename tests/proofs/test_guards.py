@@ -44,6 +44,17 @@ FOREIGN = {
     "denied by group": Access("acme", STAFF.allow, STAFF.allow),
     "denied by name": Access("acme", STAFF.allow, frozenset({"user:ana"})),
 }
+BEN_BY_AN_APP = Principal(
+    "acme", "ben", frozenset({"staff"}), frozenset(), frozenset({"group:externals", "user:app"}), by_name=False
+)
+CLOSED_TO_THE_APP = {
+    "denied by a group that the app's key does not reach": Access("acme", STAFF.allow, frozenset({"group:externals"})),
+    "denied to the app": Access("acme", STAFF.allow, frozenset({"user:app"})),
+    "denied to its user": Access("acme", STAFF.allow, frozenset({"user:ben"})),
+    "shared with its user by name": Access("acme", frozenset({"user:ben"})),
+    "the app's own": Access("acme", frozenset({"user:app"})),
+    "allowed by what only denies": Access("acme", frozenset({"group:externals"})),
+}
 STORES = ["memory", "edge", "local"]
 EMBEDDER, BM25 = HashEmbedder(16), Bm25Encoder(Bm25(1.2, 0.75, 10.0, "english"))
 KEY = ("acme", "policies/refunds.md")
@@ -177,13 +188,28 @@ async def test_a_document_is_deleted_and_described_in_its_own_tenant(tmp_path: P
 
 def test_only_a_verified_caller_makes_a_filter() -> None:
     with pytest.raises(TypeError):
-        AccessFilter("acme", frozenset({"group:staff"}), object())
+        AccessFilter("acme", frozenset({"group:staff"}), frozenset({"group:staff"}), object())
 
 
 @pytest.mark.parametrize("whose", FOREIGN)
 def test_a_filter_permits_what_the_rule_says(whose: str) -> None:
     assert ANA.permits(MINE)
     assert not ANA.permits(FOREIGN[whose])
+
+
+@pytest.mark.parametrize("kind", STORES)
+async def test_an_app_for_somebody_sees_what_both_permit(tmp_path: Path, kind: str) -> None:
+    ben, nobody = access_filter(BEN_BY_AN_APP), access_filter(replace(BEN_BY_AN_APP, groups=frozenset()))
+    assert ben.permits(MINE)
+    assert not any(who.permits(whose) for who in (ben, nobody) for whose in CLOSED_TO_THE_APP.values())
+    async with a_store(kind, tmp_path) as store:
+        mine = a_point("mine", MINE, "refunds take ten days")
+        theirs = [a_point(name, whose, "refunds take ten days") for name, whose in CLOSED_TO_THE_APP.items()]
+        await store.upsert([mine, *theirs])
+        legs = await store.score(a_query("refunds take days"), ben, ANYTHING)
+        assert scored(legs) == {"dense": {mine.id}, "sparse": {mine.id}, "cosine": {mine.id}}
+        none = await store.score(a_query("refunds take days"), nobody, ANYTHING)
+        assert scored(none) == {"dense": set(), "sparse": set(), "cosine": set()}
 
 
 @asynccontextmanager

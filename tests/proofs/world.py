@@ -120,7 +120,9 @@ def new_document(key: Key, paper: Paper, lists: Lists) -> NewDocument:
 
 def principal(who: Who) -> Principal:
     """The product's form of the oracle's caller."""
-    return Principal(who.tenant, who.subject, who.groups, frozenset())
+    groups = frozenset(grant.removeprefix("group:") for grant in who.grants if grant.startswith("group:"))
+    by_name = f"user:{who.subject}" in who.grants
+    return Principal(who.tenant, who.subject, groups, frozenset(), who.names - who.grants, by_name=by_name)
 
 
 async def ask(

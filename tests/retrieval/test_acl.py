@@ -33,7 +33,7 @@ def test_another_tenant_is_never_permitted() -> None:
 
 def test_nobody_makes_a_filter_by_hand() -> None:
     with pytest.raises(TypeError, match="access_filter"):
-        AccessFilter("acme", frozenset({"group:hr"}), object())
+        AccessFilter("acme", frozenset({"group:hr"}), frozenset({"group:hr"}), object())
 
 
 def test_grants_that_match_nobody_are_named() -> None:
@@ -42,4 +42,5 @@ def test_grants_that_match_nobody_are_named() -> None:
 
 def test_grants_that_only_look_like_another_are_named() -> None:
     alike = [" group:hr", "group: hr", "group:hr ", "group:hr\n", "user:rene\u0301", "user:\u00a0a"]
+    alike += ["group:h\u200br", "group:hr\x1fgroup:legal"]
     assert invalid_grants([*alike, "group:human resources", "user:ren\u00e9"]) == alike

@@ -3,11 +3,12 @@
 import fcntl
 import hashlib
 import os
+import re
 import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -29,8 +30,10 @@ SCOPES = frozenset(
         "act-as",
     }
 )
+EVERY_GROUP = "*"
 _PREFIX = "tp_"
 _SHOWN = 10
+_LASTS = re.compile(r"([1-9][0-9]{0,4})([dh])")
 
 
 class KeyFileError(Exception):
@@ -38,7 +41,11 @@ class KeyFileError(Exception):
 
 
 class ApiKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One key as stored: `digest` is the SHA-256 of a 256-bit secret, `prefix` is what people recognise it by."""
+    """One key as stored: `digest` is the SHA-256 of a 256-bit secret, `prefix` is what people recognise it by.
+
+    An app that asks for others reaches its own groups and the `allowed_groups`, and with `by_name` what is shared with
+    its user by name.
+    """
 
     prefix: str
     digest: str
@@ -47,6 +54,18 @@ class ApiKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     groups: list[str]
     scopes: list[str]
     created: datetime
+    name: str | None = None
+    expires: datetime | None = None
+    allowed_groups: list[str] = []  # msgspec gives each its own
+    by_name: bool = False
+
+    def expired(self, now: datetime) -> bool:
+        """Whether its time is over."""
+        return self.expires is not None and self.expires <= now
+
+    def reaches(self, group: str) -> bool:
+        """Whether an app with this key may ask as a member of the group, for somebody who is one."""
+        return group in self.groups or group in self.allowed_groups or EVERY_GROUP in self.allowed_groups
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -75,13 +94,23 @@ def read_keys(path: Path) -> KeyRing:
     return KeyRing({key.digest: key for key in held.keys})
 
 
-def create_key(path: Path, *, tenant: str, subject: str, groups: Iterable[str], scopes: Iterable[str]) -> str:
+def create_key(
+    path: Path,
+    *,
+    tenant: str,
+    subject: str,
+    groups: Iterable[str],
+    scopes: Iterable[str],
+    name: str | None = None,
+    expires: datetime | None = None,
+    allowed_groups: Iterable[str] = (),
+    by_name: bool = False,
+) -> str:
     """Add a key and return its secret, which is stored nowhere."""
-    wanted = sorted(set(scopes))
+    wanted, member, allowed = sorted(set(scopes)), sorted(set(groups)), sorted(set(allowed_groups))
     if unknown := set(wanted) - SCOPES:
         raise KeyFileError(f"unknown scope {sorted(unknown)[0]!r}: choose from {', '.join(sorted(SCOPES))}")
-    member = sorted(set(groups))
-    if wrong := invalid_grants([f"user:{subject}", *(f"group:{group}" for group in member)]):
+    if wrong := invalid_grants([f"user:{subject}", *(f"group:{group}" for group in (*member, *allowed))]):
         told = "write the name without white space around it and in composed characters (NFC)"
         raise KeyFileError(f"{wrong[0]!r} is in no access list: {told}")
     secret = _PREFIX + secrets.token_urlsafe(32)
@@ -93,10 +122,27 @@ def create_key(path: Path, *, tenant: str, subject: str, groups: Iterable[str], 
         groups=member,
         scopes=wanted,
         created=datetime.now(UTC),
+        name=name,
+        expires=expires,
+        allowed_groups=allowed,
+        by_name=by_name,
     )
     with _exclusive(path):
         _write(path, [*read_keys(path).keys.values(), key])
     return secret
+
+
+def expiry(told: str, now: datetime) -> datetime:
+    """The moment that `90d`, `12h` or a day name; a day is the first one on which the key is refused, in UTC."""
+    if lasts := _LASTS.fullmatch(told):
+        return now + int(lasts[1]) * (timedelta(days=1) if lasts[2] == "d" else timedelta(hours=1))
+    try:
+        ends = datetime.strptime(told, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError as error:
+        raise KeyFileError(f"expires is {told!r}: say how long, 90d or 12h, or a day, 2027-01-31") from error
+    if ends <= now:
+        raise KeyFileError(f"expires is {told!r}, which is past: name a later day")
+    return ends
 
 
 def revoke_key(path: Path, prefix: str) -> ApiKey:

@@ -23,6 +23,7 @@ from gateway.documents import Intake, Library
 from gateway.exposition import Exposition
 from gateway.flip import Flip, OpenModel, VersionRefused
 from gateway.follower import Follower
+from gateway.identity.config import IdentityError
 from gateway.lastgood import LastGood
 from gateway.limits import Limits
 from gateway.metrics import Metrics
@@ -81,7 +82,7 @@ def create_app(settings: Settings, opening: Opening | None = None) -> FastAPI:
                 app.state.parts = parts
                 metrics.in_flight.set_function(lambda: parts.limits.in_flight)
                 yield
-        except (ReleaseConfigError, VersionRefused, RetrievalError, ServingError) as error:
+        except (ReleaseConfigError, IdentityError, VersionRefused, RetrievalError, ServingError) as error:
             _log.critical("cannot_start", reason=str(error))
             raise
 
@@ -133,7 +134,10 @@ async def open_parts(settings: Settings, metrics: Metrics, reach: Reach = reach)
         library = _library(settings, documents, metrics)
         follower = Follower(indexes, documents.quiet, changed, heard=metrics.followed)
         watch = Watch(settings.releases, flip, release, metrics)
+        authenticator = await stack.enter_async_context(Authenticator.open(settings.keys, settings.identity))
         background = await stack.enter_async_context(Background.open())
+        if authenticator.people is not None:
+            background.start("identity", authenticator.people.run())
         background.start("releases", watch.run())
         background.start("following", follower.run())
         background.start("intake", library.intake.run())
@@ -141,7 +145,7 @@ async def open_parts(settings: Settings, metrics: Metrics, reach: Reach = reach)
         background.start("readiness", readiness.run())
         yield Parts(
             settings=settings,
-            authenticator=Authenticator(settings.keys),
+            authenticator=authenticator,
             limits=Limits(settings.max_concurrency),
             release=release,
             answering=Answering(AuditLog(metrics), metrics, settings.answer_seconds),

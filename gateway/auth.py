@@ -1,57 +1,81 @@
-"""Who asks: a bearer token becomes a Caller, or nobody."""
+"""Who asks, and for whom: what a request's headers say becomes a Caller, or nobody."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
-import structlog
-
-from deploy.keys import KeyFileError, KeyRing, read_keys
+from deploy.keys import ApiKey
+from gateway.acting import both, named, principal_of
 from gateway.caller import Caller
+from gateway.credentials import Credentials, credentials
 from gateway.errors import Forbidden, Unauthenticated
+from gateway.identity.people import People
+from gateway.identity.tokens import is_token
+from gateway.keyfile import KeyFile
 from retrieval.acl import Principal
-
-_log = structlog.get_logger()
 
 
 class Authenticator:
-    """Follows the key file: a key created or revoked counts from the next request on."""
+    """API keys by the key file, and, where there is an identity file, people by tokens of the issuers in it."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._stamp: tuple[int, int] | None = None
-        self._ring = KeyRing({})
+    def __init__(
+        self, keys: Path, people: People | None = None, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self.people = people
+        self._keys = KeyFile(keys)
+        self._now = now
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, keys: Path, identity: Path | None) -> AsyncIterator["Authenticator"]:
+        """IdentityError when there is an identity file that is not good."""
+        async with AsyncExitStack() as stack:
+            people = await stack.enter_async_context(People.open(identity)) if identity else None
+            yield cls(keys, people)
 
     async def caller(self, headers: Mapping[str, str]) -> Caller:
-        """The caller by the request's `Authorization` header; Unauthenticated when there is none we know."""
-        scheme, _, token = headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not token:
-            raise Unauthenticated("send your API key as `Authorization: Bearer <key>`")
-        key = self._keys().find(token.strip())
+        """By the request's headers; Unauthenticated when they name none we know, Forbidden when it may not act so."""
+        sent = credentials(headers)
+        if self.people is not None and is_token(sent.bearer):
+            return await self._person(self.people, sent)
+        key = await self._key(sent.bearer)
+        credential = f"key:{key.prefix}"
+        if sent.user_token is not None:
+            user, _ = await self._principal(sent.user_token)
+            return Caller(both(key, user), credential, key.subject)
+        if sent.named is not None:
+            return Caller(named(key, sent.named), credential, key.subject)
+        return Caller(principal_of(key), credential)
+
+    async def _person(self, people: People, sent: Credentials) -> Caller:
+        if sent.user_token is not None or sent.named is not None:
+            raise Forbidden(
+                "a token speaks for its own user: an app asks for others with its API key", code="not_an_app"
+            )
+        principal, issuer = await self._principal(sent.bearer)
+        return Caller(principal, f"issuer:{issuer}")
+
+    async def _key(self, secret: str) -> ApiKey:
+        key = await self._keys.find(secret)
         if key is None:
             raise Unauthenticated("this API key is not known: it may be mistyped or revoked")
-        principal = Principal(key.tenant, key.subject, frozenset(key.groups), frozenset(key.scopes))
-        return Caller(principal, f"key:{key.prefix}")
+        if key.expired(self._now()):
+            raise Unauthenticated(
+                f"this API key ended on {key.expires:%Y-%m-%d}: ask for a new one", code="expired_api_key"
+            )
+        return key
 
-    def _keys(self) -> KeyRing:
-        """Reread when the file changed; a broken file leaves the last good keys in force and says so."""
-        stamp = self._stat()
-        if stamp != self._stamp:
-            self._stamp = stamp
-            try:
-                self._ring = read_keys(self._path)
-            except KeyFileError as error:
-                _log.error("key_file_refused", reason=str(error))
-        return self._ring
-
-    def _stat(self) -> tuple[int, int] | None:
-        try:
-            found = self._path.stat()
-        except FileNotFoundError:
-            return None
-        return found.st_mtime_ns, found.st_ino
+    async def _principal(self, token: str) -> tuple[Principal, str]:
+        if self.people is None:
+            raise Unauthenticated(
+                "tokens of users are not accepted here: no issuer is configured", code="invalid_token"
+            )
+        person, issuer = await self.people.person(token)
+        return Principal(person.tenant, person.subject, person.groups, person.scopes), issuer
 
 
 def require(principal: Principal, *scopes: str) -> None:
     """Forbidden unless the caller's credential carries one of these; the first is the one to ask for."""
     if principal.scopes.isdisjoint(scopes):
-        raise Forbidden(f"this key may not do that: it lacks the scope {scopes[0]!r}")
+        raise Forbidden(f"this caller may not do that: the scope {scopes[0]!r} is missing")

@@ -1,8 +1,8 @@
 """Every refusal the API can give, and the one place where anything else becomes one of them.
 
 GatewayError             status  code
- ├── Unauthenticated        401  invalid_api_key
- ├── Forbidden              403  missing_scope
+ ├── Unauthenticated        401  invalid_api_key, expired_api_key, invalid_token
+ ├── Forbidden              403  missing_scope, other_tenant, not_an_app
  ├── NotFound               404  not_found, model_not_found, version_not_found
  ├── MethodNotAllowed       405  method_not_allowed
  ├── Conflict               409  origin_conflict, changed_meanwhile, cannot_revert
@@ -11,7 +11,7 @@ GatewayError             status  code
  ├── Overloaded             429  overloaded
  ├── Internal               500  internal_error
  ├── Unavailable            503  engine_unavailable, embedder_unavailable, store_unavailable
- │                          503  catalog_unavailable, erasure_incomplete
+ │                          503  catalog_unavailable, erasure_incomplete, issuer_unavailable
  └── DeadlineExceeded       504  deadline_exceeded
 """
 

@@ -39,6 +39,8 @@ class Settings(BaseSettings, Layout):
     """Days after which backups and database logs have let go of what was erased; receipts say so."""
     releases: Path = Path("deploy/releases.yaml")
     """The file that pins index and model versions."""
+    identity: Path | None = None
+    """The file that says which issuers' tokens count; without one only API keys do."""
     engine_url: str = "http://127.0.0.1:8100"
     """Where the model engine listens."""
     engine_connections: int = 256

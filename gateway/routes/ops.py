@@ -17,13 +17,17 @@ async def healthz() -> dict[str, str]:
 
 @router.get("/readyz")
 async def readyz(request: Request) -> Response:
-    """Every part that answers need, each with its state; 503 unless all are ready. Refused pins keep nobody waiting."""
+    """Every part that answers need, each with its state; 503 unless all are ready, whatever file was refused."""
     here = parts(request)
     checks = await here.readiness.checks()
     ready = all(check == "ready" for check in checks.values())
     refusal = here.release.refusal
     release = {"generation": here.release.current.generation, "refused": refusal.told if refusal else None}
-    body = {"status": "ready" if ready else "not ready", "checks": checks, "release": release}
+    people = here.authenticator.people
+    identity = (
+        {} if people is None else {"identity": {"refused": people.refusal is not None, "issuers": people.states()}}
+    )
+    body = {"status": "ready" if ready else "not ready", "checks": checks, "release": release, **identity}
     return JSONResponse(body, status_code=200 if ready else 503)
 
 

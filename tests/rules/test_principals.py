@@ -4,7 +4,7 @@ import ast
 from typing import Any
 
 # The pre-flight asks as callers that it makes up, and shows nobody what it finds.
-MAKES_PRINCIPALS = {"gateway/auth.py", "retrieval/preflight.py"}
+MAKES_PRINCIPALS = {"gateway/acting.py", "gateway/auth.py", "retrieval/preflight.py"}
 
 
 def makes_a_principal(node: ast.AST) -> bool:

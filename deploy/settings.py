@@ -38,6 +38,8 @@ class Settings(BaseSettings, Layout):
     """The key for the reranking server."""
     backup_days: int = 30
     """Days after which backups and database logs have let go of what was erased; receipts say so."""
+    record_spool_bytes: int = 268_435_456
+    """Bytes of records on disk that SQL has not taken yet, at most."""
     releases: Path = Path("deploy/releases.yaml")
     """The file that pins index and model versions."""
     port: int = 8080

@@ -47,6 +47,7 @@ class Answering:
         index, model = exchange.pins.index_version, exchange.pins.model_version
         asked, access = exchange.asked, access_filter(exchange.principal)
         draft = Draft()
+        self._audit.admit()
         try:
             async with asyncio.timeout(self._seconds):
                 draft.seeks(await self._rewrite(exchange, model, access))
@@ -67,8 +68,11 @@ class Answering:
                         if words := draft.take(piece):
                             yield Delta(words)
                 draft.verdict = _check(exchange, draft, prompt)
-            yield draft.verdict
             draft.usage = draft.settle(model)
+            with exchange.trace.child("record"):
+                await self._audit.keep(draft.record(exchange))
+            draft.recorded = True
+            yield draft.verdict
             yield draft.usage
         except Exception as error:
             draft.failure = type(error).__name__
@@ -78,8 +82,10 @@ class Answering:
             raise
         finally:
             self._metrics.generated(exchange.pins.model, draft.gaps, fits=draft.fits)
-            with exchange.trace.child("record"):
-                self._audit.write(draft.record(exchange))
+            if not draft.recorded:
+                with exchange.trace.child("record"):
+                    self._audit.write(draft.record(exchange))
+            self._audit.leave()
 
     async def _rewrite(self, exchange: Exchange, model: ModelVersion, access: AccessFilter) -> Rewritten:
         rewriter = Rewriter(model.manifest, model.generator, model.count_tokens)

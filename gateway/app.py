@@ -1,7 +1,7 @@
 """The online composition root: one lifespan opens every part, in order, and closes it again."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,9 +16,9 @@ from starlette.exceptions import HTTPException
 from deploy.pinboard import ReleaseConfigError
 from gateway import errors, rendering
 from gateway.answering import Answering
-from gateway.audit import AuditLog
 from gateway.auth import Authenticator
 from gateway.background import Background
+from gateway.bookkeeping import Bookkeeping
 from gateway.documents import Intake, Library
 from gateway.exposition import Exposition
 from gateway.flip import Flip, OpenModel, VersionRefused
@@ -29,10 +29,11 @@ from gateway.limits import Limits
 from gateway.metrics import Metrics
 from gateway.middleware import RequestEdge
 from gateway.parts import Opening, Parts
-from gateway.readiness import Readiness
+from gateway.readiness import Probe, Readiness
 from gateway.release import ModelVersion, Release
-from gateway.routes import answer, ops, search
+from gateway.routes import answer, feedback, ops, review, search
 from gateway.routes import documents as document_routes
+from gateway.routes import records as record_routes
 from gateway.routes import release as release_routes
 from gateway.settings import Settings
 from gateway.tracing import Tracing
@@ -87,7 +88,7 @@ def create_app(settings: Settings, opening: Opening | None = None) -> FastAPI:
             raise
 
     app = FastAPI(title="Twinpin", lifespan=lifespan, docs_url=None, redoc_url=None, telemetry=_NO_TELEMETRY)
-    for routes in (answer, search, document_routes, release_routes, ops):
+    for routes in (answer, search, feedback, review, record_routes, document_routes, release_routes, ops):
         app.include_router(routes.router)
     for expected in (errors.GatewayError, RetrievalError, ServingError, TimeoutError):
         app.add_exception_handler(expected, rendering.render)
@@ -131,7 +132,8 @@ async def open_parts(settings: Settings, metrics: Metrics, reach: Reach = reach)
             quiet=documents.quiet,
         )
         release = await start_release(settings.releases, flip)
-        library = _library(settings, documents, metrics)
+        books = await stack.enter_async_context(Bookkeeping.open(settings, catalog, metrics))
+        library = _library(settings, documents, books, metrics)
         follower = Follower(indexes, documents.quiet, changed, heard=metrics.followed)
         watch = Watch(settings.releases, flip, release, metrics)
         authenticator = await stack.enter_async_context(Authenticator.open(settings.keys, settings.identity))
@@ -141,33 +143,36 @@ async def open_parts(settings: Settings, metrics: Metrics, reach: Reach = reach)
         background.start("releases", watch.run())
         background.start("following", follower.run())
         background.start("intake", library.intake.run())
-        readiness = _readiness(catalog, indexes, release, background, metrics)
+        background.start("records", books.store.run())
+        background.start("retention", books.expire())
+        probes = {"catalog": catalog.check, **_probes(indexes, release), "background": background.check}
+        readiness = Readiness({**probes, "records": books.check}, metrics.ready)
         background.start("readiness", readiness.run())
         yield Parts(
             settings=settings,
             authenticator=authenticator,
             limits=Limits(settings.max_concurrency),
             release=release,
-            answering=Answering(AuditLog(metrics), metrics, settings.answer_seconds),
+            answering=Answering(books.audit, metrics, settings.answer_seconds),
             readiness=readiness,
             metrics=metrics,
             exposition=Exposition(metrics.registry),
             library=library,
+            records=books.store,
             follower=follower,
             watch=watch,
         )
         _log.info("closing")
 
 
-def _library(settings: Settings, documents: Documents, metrics: Metrics) -> Library:
-    eraser = Eraser(documents, place_of(settings), Signer(settings.signing_key), _now, settings.backup_retention)
+def _library(settings: Settings, documents: Documents, books: Bookkeeping, metrics: Metrics) -> Library:
+    signer, others = Signer(settings.signing_key), [books.erasure]
+    eraser = Eraser(documents, place_of(settings), signer, _now, settings.backup_retention, others)
     ingestions = Ingestions(documents.catalog)
     return Library(documents.catalog, documents, eraser, ingestions, Intake(ingestions, documents, metrics.document))
 
 
-def _readiness(
-    catalog: Catalog, indexes: IndexVersions, release: Release, background: Background, metrics: Metrics
-) -> Readiness:
+def _probes(indexes: IndexVersions, release: Release) -> Mapping[str, Probe]:
     async def index() -> None:
         for serving in indexes.serving():
             await serving.store.count()
@@ -175,15 +180,7 @@ def _readiness(
     async def engine() -> None:
         await release.resolve().model_version.check()
 
-    return Readiness(
-        {
-            "catalog": catalog.check,
-            "index": index,
-            "engine": engine,
-            "background": background.check,
-        },
-        metrics.ready,
-    )
+    return {"index": index, "engine": engine}
 
 
 def _now() -> datetime:

@@ -1,31 +1,56 @@
-"""The record of every answer, written however it ended: to the log and to the metrics."""
-
-from typing import Protocol
+"""The record of every answer, however it ended: to the spool, before it is acknowledged where that is required."""
 
 import structlog
 
 from gateway.metrics import Metrics
+from gateway.recording import Recorder
+from retrieval.errors import SpoolError
+from retrieval.records.spool import Spool
 from serving.records import InteractionRecord
 
 _log = structlog.get_logger()
+_ROOM_EACH = 64 * 1024  # more than all but the longest records take
 
 
-class Audit(Protocol):
-    """Where records go."""
+class Audit:
+    """`required` gives no answer whose record is not durable; else a record that cannot be kept is told and missed."""
 
-    def write(self, record: InteractionRecord) -> None:
-        """Keep one record."""
-        ...
-
-
-class AuditLog:
-    """One structured log line per answer, without its words, and the counters that dashboards read."""
-
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, spool: Spool, recorder: Recorder, *, required: bool) -> None:
         self._metrics = metrics
+        self._spool = spool
+        self._recorder = recorder
+        self._required = required
+        self._open = 0
+
+    def admit(self) -> None:
+        """Before anything is spent on an answer; SpoolError when its record could not be kept. Ends with `leave`."""
+        if self._required and not self._spool.has_room((self._open + 1) * _ROOM_EACH):
+            raise SpoolError(self._spool.trouble or "the record spool has no room for the record of another answer")
+        self._open += 1
+
+    async def keep(self, record: InteractionRecord) -> None:
+        """The record of an answer that is about to be acknowledged; SpoolError when it must not be."""
+        if not self._required:
+            self.write(record)
+            return
+        await self._spool.keep(self._recorder.record(record))
+        self._count(record)
 
     def write(self, record: InteractionRecord) -> None:
-        """Keep one record."""
+        """The record of an answer that nobody waits for."""
+        try:
+            self._spool.put(self._recorder.record(record))
+        except SpoolError as error:
+            self._metrics.record_dropped()
+            _log.error("record_dropped", id=record.id, tenant=record.tenant, reason=str(error))
+        self._count(record)
+
+    def leave(self) -> None:
+        """An answer that was admitted has its record, or never will."""
+        self._open -= 1
+
+    def _count(self, record: InteractionRecord) -> None:
+        """One log line without any words, and the counters that dashboards read."""
         self._metrics.answer(record)
         _log.info(
             "answer",

@@ -1,23 +1,25 @@
 """An answer in the making: what has been found, said and measured so far."""
 
-import hashlib
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from gateway.events import Confidence, Reason, Sources, Usage, Verdict
-from gateway.exchange import Exchange
+from gateway.exchange import Asked, Exchange
 from gateway.policy import judge, warnings
 from gateway.release import ModelVersion
 from retrieval.findings import Findings, Found
+from retrieval.store import Narrowing
 from serving.cost import cost_of
 from serving.generator import Finish, Piece
-from serving.grounding import ground
+from serving.grounding import Citation, ground
 from serving.markers import MarkerFilter
 from serving.output import OutputCheck
 from serving.prompt import Prompt
-from serving.records import InteractionRecord
+from serving.records import Asker, CitedPlace, InteractionRecord, ReadPassage, Said, question_digest
 from serving.rewrite import Rewritten
+
+_DIGITS = 6
 
 
 @dataclass(slots=True)
@@ -30,6 +32,7 @@ class Draft:
     verdict: Verdict | None = None
     usage: Usage | None = None
     failure: str | None = None
+    recorded: bool = False
     markers: MarkerFilter = field(default_factory=lambda: MarkerFilter(()))
     timings: dict[str, float] = field(default_factory=dict)
     finish: Finish | None = None
@@ -57,7 +60,7 @@ class Draft:
 
     def sources(self) -> Sources:
         """What was found, and for which words where they are not the user's."""
-        return Sources(self._passages, self.rewritten.question if self.rewritten.by else None)
+        return Sources(self._passages, self._searched_for)
 
     def asks(self, prompt: Prompt) -> None:
         """The model is about to be asked; only the passages it is shown can be cited."""
@@ -117,26 +120,29 @@ class Draft:
 
     def record(self, exchange: Exchange) -> InteractionRecord:
         """What is kept, whether the answer was finished, failed or abandoned by its client."""
-        asked, verdict, used = exchange.asked, self.verdict, self.usage or self.settle(exchange.pins.model_version)
+        verdict, used = self.verdict, self.usage or self.settle(exchange.pins.model_version)
         return InteractionRecord(
             id=exchange.id,
             created=exchange.created,
             tenant=exchange.principal.tenant,
-            subject=exchange.principal.subject,
-            conversation=asked.conversation,
-            user=asked.user,
-            question_digest=_digest(asked.question),
-            searched_digest=_digest(self.rewritten.question) if self.rewritten.by else None,
+            asker=_asker(exchange, self._searched_for),
+            said=self._words(exchange.asked),
+            turns=len(exchange.asked.history),
+            formatted=exchange.asked.response_format is not None,
+            max_tokens=exchange.asked.max_tokens,
             rewritten_by=self.rewritten.by,
             rewrite_failure=self.rewritten.failure,
             index=exchange.pins.index,
             model=exchange.pins.model,
             generation=exchange.pins.generation,
+            assignment={str(axis): reason for axis, reason in exchange.pins.assignment.items()},
             outcome=self._outcome(),
             reason=self.failure or (verdict.reason if verdict else None),
             confidence=self.confidence.value if self.confidence else None,
             threshold=self.confidence.threshold if self.confidence else None,
+            probability=self.confidence.probability if self.confidence else None,
             passages=tuple(_place(found) for found in self._passages),
+            cited=tuple(_cited(one) for one in verdict.citations) if verdict else (),
             citations=len(verdict.citations) if verdict else 0,
             unsupported=len(verdict.unsupported) if verdict else 0,
             markers_removed=self.markers.removed,
@@ -156,14 +162,21 @@ class Draft:
     def _passages(self) -> tuple[Found, ...]:
         return self.findings.passages if self.findings else ()
 
+    @property
+    def _searched_for(self) -> str | None:
+        return self.rewritten.question if self.rewritten.by else None
+
+    def _words(self, asked: Asked) -> Said:
+        """An answer that was cut off is what had been said by then."""
+        answer = self.verdict.answer if self.verdict else "".join(self._said)
+        quotes = tuple(one.quote for one in self.verdict.citations) if self.verdict else ()
+        history = tuple((turn.role, turn.content) for turn in asked.history)
+        return Said(asked.question, history, self._searched_for, answer or None, quotes)
+
     def _outcome(self) -> str:
         if self.failure:
             return "failed"
         return self.verdict.status if self.verdict and self.usage else "left"
-
-
-def _digest(question: str) -> str:
-    return f"sha256:{hashlib.sha256(question.encode()).hexdigest()}"
 
 
 def _together(*finishes: Finish | None) -> Finish:
@@ -176,9 +189,39 @@ def _together(*finishes: Finish | None) -> Finish:
     )
 
 
-def _place(found: Found) -> tuple[str, str, int, int, float]:
+def _asker(exchange: Exchange, searched_for: str | None) -> Asker:
+    asked, caller = exchange.asked, exchange.caller
+    return Asker(
+        subject=caller.principal.subject,
+        credential=caller.credential,
+        app=caller.app,
+        user=asked.user,
+        conversation=asked.conversation,
+        question_digest=question_digest(asked.question),
+        searched_digest=question_digest(searched_for) if searched_for else None,
+        narrowed=asdict(asked.narrowing) if asked.narrowing != Narrowing() else {},
+    )
+
+
+def _place(found: Found) -> ReadPassage:
     ref = found.passage.ref
-    return ref.document, ref.version, ref.start, ref.end, round(found.cosine, 4)
+    return ReadPassage(
+        document=ref.document,
+        version=ref.version,
+        start=ref.start,
+        end=ref.end,
+        fused=round(found.score, _DIGITS),
+        dense=round(found.cosine, _DIGITS),
+        bm25=round(found.bm25, _DIGITS),
+        rerank=None if found.rerank is None else round(found.rerank, _DIGITS),
+    )
+
+
+def _cited(one: Citation) -> CitedPlace:
+    read = one.evidence
+    return CitedPlace(
+        one.marker, read.document, read.version, one.start, one.end, one.support, one.origin, one.quote_digest
+    )
 
 
 def _violations(schema: Mapping[str, object] | None, answer: str) -> Sequence[str]:

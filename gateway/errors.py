@@ -5,13 +5,13 @@ GatewayError             status  code
  ├── Forbidden              403  missing_scope, other_tenant, not_an_app
  ├── NotFound               404  not_found, model_not_found, version_not_found
  ├── MethodNotAllowed       405  method_not_allowed
- ├── Conflict               409  origin_conflict, changed_meanwhile, cannot_revert
+ ├── Conflict               409  origin_conflict, changed_meanwhile, cannot_revert, already_decided
  ├── TooLarge               413  request_too_large
  ├── Invalid                422  invalid_request, document_refused
  ├── Overloaded             429  overloaded
  ├── Internal               500  internal_error
  ├── Unavailable            503  engine_unavailable, embedder_unavailable, store_unavailable
- │                          503  catalog_unavailable, erasure_incomplete, issuer_unavailable
+ │                          503  catalog_unavailable, erasure_incomplete, issuer_unavailable, records_unavailable
  └── DeadlineExceeded       504  deadline_exceeded
 """
 
@@ -27,6 +27,7 @@ from retrieval.errors import (
     ErasureIncomplete,
     OriginConflict,
     RetrievalError,
+    SpoolError,
 )
 from serving.errors import EngineUnavailable, GenerationError, GenerationTimeout, PromptTooLong
 
@@ -166,6 +167,9 @@ def _of_retrieval(error: RetrievalError) -> GatewayError:
         case EmbedderUnavailable():
             gone = "the question cannot be searched for now, as the embedding model is not available: try again later"
             return Unavailable(gone, code="embedder_unavailable", retry_after=5.0)
+        case SpoolError():
+            gone = "the record of an answer cannot be kept now, so that none is given: try again later"
+            return Unavailable(gone, code="records_unavailable", retry_after=5.0)
         case CatalogError():
             gone = "the document catalog is not available, so no passage can be checked: try again later"
             return Unavailable(gone, code="catalog_unavailable", retry_after=5.0)

@@ -149,6 +149,10 @@ class Metrics:
         self._followed = made.gauge(
             "index_followed_timestamp_seconds", "When an index was last seen to be at the catalog's head.", "index"
         )
+        self.record_spool = made.gauge("record_spool_bytes", "Bytes of records that SQL has not taken yet.")
+        self._records_dropped = made.counter("records_dropped", "Records of answers that could not be kept.")
+        self._records_moved = made.counter("records_moved", "Records that SQL has taken from the spool.")
+        self._decisions = made.counter("review_decisions", "What reviewers decided of answers.", "decision")
         self._ready = made.gauge("part_ready", "1 while a part that answers need is there.", "part")
 
     def tenant(self, name: str) -> str:
@@ -220,6 +224,18 @@ class Metrics:
         known = _named(self._pins)
         named = (name if name in known[axis] else OTHER for axis, name in zip(AXES, (index, model), strict=True))
         self._feedback.labels(rating, failure or "none", "yes" if corrected else "no", *named).inc()
+
+    def record_dropped(self) -> None:
+        """Count a record that could not be kept."""
+        self._records_dropped.inc()
+
+    def records_moved(self, count: int) -> None:
+        """Count records that are in SQL now."""
+        self._records_moved.inc(count)
+
+    def decision(self, decision: str) -> None:
+        """Count what a reviewer decided."""
+        self._decisions.labels(decision).inc()
 
     def document(self, status: str) -> None:
         """Count what became of a document."""

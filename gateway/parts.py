@@ -21,6 +21,7 @@ from gateway.scopes import NEEDED, operation
 from gateway.settings import Settings
 from gateway.watch import Watch
 from retrieval.acl import Principal
+from retrieval.records.store import RecordStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class Parts:
     metrics: Metrics
     exposition: Exposition
     library: Library
+    records: RecordStore
     follower: Follower
     watch: Watch
 

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import NoReturn, Protocol
+from typing import NoReturn, Protocol, TypeAlias
 
 import structlog
 
@@ -17,6 +17,7 @@ _PATIENCE_SECONDS = 10.0
 _LOOK_SECONDS = 15.0
 _READY = "ready"
 _log = structlog.get_logger()
+Probe: TypeAlias = Callable[[], Awaitable[object]]
 
 
 class Heard(Protocol):
@@ -33,7 +34,7 @@ def _nobody(part: str, *, ready: bool) -> None:
 class Readiness:
     """Probes cost the engine a token, so that answers are kept for three seconds and asked for once at a time."""
 
-    probes: Mapping[str, Callable[[], Awaitable[object]]]
+    probes: Mapping[str, Probe]
     heard: Heard = _nobody
     _checks: dict[str, str] = field(default_factory=dict)
     _asked: float = float("-inf")

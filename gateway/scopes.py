@@ -7,6 +7,7 @@ from fastapi import Request
 
 READ_DOCUMENT: Final = "GET /v1/documents/{id:path}"
 _WRITES: Final = ("documents:write", "admin")
+_REVIEWS: Final = ("review", "admin")
 _READS: Final = ("search", *_WRITES)
 
 NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
@@ -24,6 +25,12 @@ NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
     "POST /v1/documents/{id:path}/revert": _WRITES,
     "GET /v1/ingestions/{id}": _WRITES,
     "POST /v1/ingestions/{id}/revert": _WRITES,
+    "POST /v1/feedback": ("feedback", "review", "admin"),
+    "GET /v1/review": _REVIEWS,
+    "POST /v1/review": _REVIEWS,
+    "GET /v1/records": ("admin",),
+    "GET /v1/records/{id}": ("admin",),
+    "DELETE /v1/records": ("admin",),
     "GET /v1/release": ("release:read", "admin"),
     "GET /healthz": (),
     "GET /readyz": (),

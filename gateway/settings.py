@@ -1,6 +1,7 @@
 """What a deployment can set; the only online reader of the environment."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -37,6 +38,8 @@ class Settings(BaseSettings, Layout):
     """The key for the reranking server."""
     backup_days: int = 30
     """Days after which backups and database logs have let go of what was erased; receipts say so."""
+    record_spool_bytes: int = 268_435_456
+    """Bytes of records on disk that SQL has not taken yet, at most."""
     releases: Path = Path("deploy/releases.yaml")
     """The file that pins index and model versions."""
     identity: Path | None = None
@@ -63,6 +66,20 @@ class Settings(BaseSettings, Layout):
     """Answers in flight per tenant; above it the answer is 429."""
     answer_seconds: float = 120.0
     """Deadline of one answer; past it the answer is 504."""
+    audit: Literal["best-effort", "required"] = "best-effort"
+    """Whether an answer is given only once its record is durable."""
+    record_content: Literal["digest", "redacted"] = "digest"
+    """What records keep of questions and answers: a digest of the question, or the redacted texts."""
+    record_days: int = 365
+    """Days after which a record of an answer is emptied; 0 keeps it for ever."""
+    record_content_days: int = 30
+    """The same for the texts in it."""
+    feedback_days: int = 365
+    """The same for users' feedback."""
+    review_days: int = 365
+    """The same for reviewers' decisions."""
+    review_below: float = 0.6
+    """Answers that are less probable than this are reviewed; only calibrated index versions tell."""
 
     @property
     def measured_tenants(self) -> frozenset[str]:

@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
+from retrieval.catalog import Catalog
 from retrieval.erasure import Subject
 from retrieval.errors import CatalogError, SpoolError
 from retrieval.receipt import Erased
@@ -35,3 +37,14 @@ class RecordErasure:
         except OSError as error:
             raise CatalogError(f"the record spool cannot be scanned: {error.strerror}") from error
         return Erased("records", done, residue.scanned, residue.found, self.until(), len(needles))
+
+
+async def erase_person(catalog: Catalog, store: RecordStore, tenant: str, subject: str) -> dict[str, Any]:
+    """Take who somebody was and what was said by them from spool and book, and their bytes from the database."""
+    try:
+        await store.settle()
+    except SpoolError as error:
+        raise CatalogError(str(error)) from error
+    count = await store.forgetting.subject(tenant, subject)
+    done = await catalog.scrub()
+    return {"object": "records.erased", "tenant": tenant, "records": count, "done": f"{done}; {_UNREACHED}"}

@@ -49,11 +49,13 @@ class Taken:
 class Spool:
     """Belongs to one event loop; its files are touched by one thread of its own.
 
-    `trouble` says why the disk takes nothing; until `mend` finds that it does again, everything is refused at once.
+    `alone` when no other process had a spool here as this one was opened. `trouble` says why the disk takes nothing;
+    until `mend` finds that it does again, everything is refused at once.
     """
 
     folder: Path
     limit: int
+    alone: bool = True
     on_durable: Callable[[], None] = field(default=lambda: None)
     trouble: str | None = None
     _segments: list[Segment] = field(default_factory=list)
@@ -72,10 +74,9 @@ class Spool:
         with ExitStack() as claimed:
             with _mapped():
                 folder = claimed.enter_context(_claimed(root))
-                for path in _leftovers(root, folder):
-                    path.rename(folder / path.name)
+                alone = _take_over(root, folder)
                 segments = segments_in(folder)
-            spool = cls(folder, limit, _segments=segments)
+            spool = cls(folder, limit, alone, _segments=segments)
             try:
                 yield spool
             finally:
@@ -89,6 +90,11 @@ class Spool:
     def has_room(self, reserved: int = 0) -> bool:
         """Whether so many bytes more would be taken."""
         return self.trouble is None and self.used + reserved <= self.limit
+
+    def check(self) -> None:
+        """SpoolError while the disk takes nothing, or the spool is full."""
+        if not self.has_room():
+            raise SpoolError(self.trouble or f"the record spool is full with {self.used} bytes: SQL takes none of them")
 
     async def keep(self, record: Record) -> None:
         """Durable when this returns; SpoolError when it cannot be."""
@@ -231,13 +237,18 @@ def _claimed(root: Path) -> Iterator[Path]:
     raise SpoolError(f"{_SLOTS} processes have record spools in {root.name!r}: give some another data folder")
 
 
-def _leftovers(root: Path, own: Path) -> Iterator[Path]:
-    """Segments of processes that are gone."""
+def _take_over(root: Path, own: Path) -> bool:
+    """Have the segments of processes that are gone; whether there are no others."""
+    alone = True
     for folder in sorted(root.iterdir()):
         if folder != own and folder.is_dir():
             with (folder / "lock").open("w") as lock:
                 if _locked(lock):
-                    yield from sorted(folder.glob(f"*{SUFFIX}"))
+                    for path in sorted(folder.glob(f"*{SUFFIX}")):
+                        path.rename(own / path.name)
+                else:
+                    alone = False
+    return alone
 
 
 def _locked(file: IO[str]) -> bool:

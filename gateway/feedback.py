@@ -1,0 +1,85 @@
+"""What users say of answers: the last word of each user counts, and every word is kept."""
+
+import secrets
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+from gateway.caller import Caller
+from retrieval.records.record import Kept, Record, fields_of, part
+from retrieval.records.store import RecordStore
+from serving.redaction import redact
+
+FEEDBACK: Final = "feedback"
+Rating = Literal["up", "down"]
+Failure = Literal[
+    "missing knowledge",
+    "stale knowledge",
+    "wrong retrieval",
+    "hallucination",
+    "bad format",
+    "wrong tone",
+    "weak reasoning",
+    "policy violation",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What one user thinks of one answer."""
+
+    rating: Rating
+    failure: Failure | None = None
+    correction: str | None = None
+    comment: str | None = None
+
+    def redacted(self) -> "Opinion":
+        """As it is kept."""
+        correction, comment = (text and redact(text) for text in (self.correction, self.comment))
+        return Opinion(self.rating, self.failure, correction, comment)
+
+
+async def note(store: RecordStore, answer: Kept, caller: Caller, opinion: Opinion) -> tuple[Record, bool]:
+    """Keep it, and whether it is news: the same said twice is kept once."""
+    kept = opinion.redacted()
+    last = await _last(store, answer.record.id, caller.principal.subject)
+    if last is not None and opinion_of(last) == kept:
+        return last, False
+    record = _record(answer.record, caller, kept)
+    await store.add(record)
+    return record, True
+
+
+def opinion_of(record: Record) -> Opinion:
+    """What was said; words that were erased are missing."""
+    facts, words = fields_of(record.facts), fields_of(record.words)
+    return Opinion(facts["rating"], facts["failure"], words.get("correction"), words.get("comment"))
+
+
+def standing(said: list[Kept]) -> list[Record]:
+    """The last word of each user who is still known, oldest first."""
+    last = {one.record.subject: one.record for one in said if one.record.kind == FEEDBACK and one.record.facts}
+    return sorted(last.values(), key=lambda record: record.created)
+
+
+async def _last(store: RecordStore, answer: str, subject: str) -> Record | None:
+    said = standing(await store.book.about(answer))
+    return next((one for one in said if one.subject == subject), None)
+
+
+def _record(answer: Record, caller: Caller, opinion: Opinion) -> Record:
+    """It goes with the documents of its answer: a correction may hold their words."""
+    told = asdict(opinion)
+    words = {name: told[name] for name in ("correction", "comment") if told[name]}
+    return Record(
+        id=f"fb_{secrets.token_hex(12)}",
+        kind=FEEDBACK,
+        created=datetime.now(UTC),
+        tenant=answer.tenant,
+        subject=caller.principal.subject,
+        facts=part({"rating": opinion.rating, "failure": opinion.failure}),
+        person=part({"credential": caller.credential, "app": caller.app}),
+        words=part(words) if words else None,
+        documents=answer.documents,
+        about=answer.id,
+    )

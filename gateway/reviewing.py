@@ -1,0 +1,96 @@
+"""The queue of answers that somebody should look at, and what reviewers decide of them."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from gateway.answer_access import visible
+from gateway.caller import Caller
+from gateway.errors import Conflict
+from gateway.feedback import opinion_of, standing
+from retrieval.acl import Principal
+from retrieval.catalog import Catalog
+from retrieval.records.book import DECISION
+from retrieval.records.record import Kept, Record, fields_of, part
+from retrieval.records.store import RecordStore
+from serving.redaction import redact
+
+Verdict = Literal["accept", "reject", "correct"]
+_SHOWN = ("outcome", "reason", "confidence", "threshold", "probability", "index", "model", "generation", "unsupported")
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a reviewer makes of an answer."""
+
+    decision: Verdict
+    correction: str | None = None
+    note: str | None = None
+
+
+async def decide(store: RecordStore, answer: Kept, caller: Caller, decision: Decision) -> tuple[Record, bool]:
+    """Keep the first decision, and whether this is it; Conflict when another one stands."""
+    wanted = _record(answer.record, caller, decision)
+    found = await store.add_first(wanted)
+    if found is None:
+        return wanted, True
+    if _content(found.record) != _content(wanted):
+        raise Conflict("this answer is decided already: a decision stands as it was made", code="already_decided")
+    return found.record, False
+
+
+async def item(catalog: Catalog, store: RecordStore, principal: Principal, kept: Kept) -> dict[str, Any]:
+    """An answer that awaits a decision, as this reviewer may see it.
+
+    Words are shown to those who may read every document that they may come from; passages of the others are left out.
+    """
+    record = kept.record
+    facts, sources = fields_of(record.facts), fields_of(record.sources)
+    seen = await visible(catalog, principal, record.documents)
+    readable = seen.issuperset(record.documents)
+    words = fields_of(record.words) if readable else {}
+    return {
+        "object": "review.item",
+        "answer": record.id,
+        "created": record.created,
+        **{name: facts.get(name) for name in _SHOWN},
+        "withheld": record.words is not None and not readable,
+        "question": words.get("question"),
+        "text": words.get("answer"),
+        "passages": _of_seen(sources, "passages", seen),
+        "citations": _of_seen(sources, "citations", seen),
+        "feedback": [_told(one) for one in standing(await store.book.about(record.id))],
+    }
+
+
+def _of_seen(sources: Mapping[str, Any], name: str, seen: set[str]) -> list[Any]:
+    return [one for one in sources.get(name, ()) if one["document"] in seen]
+
+
+def _told(feedback: Record) -> dict[str, Any]:
+    opinion = opinion_of(feedback)
+    return {"rating": opinion.rating, "failure": opinion.failure, "corrected": opinion.correction is not None}
+
+
+def _content(record: Record) -> tuple[str, str | None, str | None]:
+    words = fields_of(record.words)
+    return fields_of(record.facts)["decision"], words.get("correction"), words.get("note")
+
+
+def _record(answer: Record, caller: Caller, decision: Decision) -> Record:
+    told = {"correction": decision.correction, "note": decision.note}
+    words = {name: redact(text) for name, text in told.items() if text}
+    return Record(
+        id=f"rev_{secrets.token_hex(12)}",
+        kind=DECISION,
+        created=datetime.now(UTC),
+        tenant=answer.tenant,
+        subject=caller.principal.subject,
+        facts=part({"decision": decision.decision}),
+        person=part({"credential": caller.credential, "app": caller.app}),
+        words=part(words) if words else None,
+        documents=answer.documents,
+        about=answer.id,
+    )

@@ -6,19 +6,25 @@ import typer
 from pydantic import ValidationError
 
 from deploy.client import GatewayRefused
-from deploy.commands import asking, documents, evaluate, index, ingest, keys, stack, train
+from deploy.commands import asking, documents, evaluate, index, ingest, keys, records, stack, train
 from deploy.desk import UnclearTenant
+from deploy.exporting import CannotExport
 from deploy.keys import KeyFileError
 from deploy.local import StackError
 from deploy.pinboard import ReleaseConfigError
+from deploy.recorddesk import RecordMissing
+from deploy.replaying import CannotReplay
 from retrieval.errors import RetrievalError
 from retrieval.layout import settings_refused
 from serving.errors import ServingError
 
 REFUSED = 2
 _EXPECTED = (
+    CannotExport,
+    CannotReplay,
     GatewayRefused,
     KeyFileError,
+    RecordMissing,
     ReleaseConfigError,
     RetrievalError,
     ServingError,
@@ -37,6 +43,8 @@ for command in (
     asking.search,
     ingest.ingest,
     documents.erase,
+    records.explain,
+    records.replay,
     stack.run,
     stack.serve_model,
     stack.bench,
@@ -48,6 +56,7 @@ for group, name in (
     (evaluate.app, "evaluate"),
     (index.app, "index"),
     (keys.app, "keys"),
+    (records.app, "records"),
 ):
     app.add_typer(group, name=name)
 

@@ -47,12 +47,13 @@ class Gateway:
         *,
         query: Mapping[str, Any] | None = None,
         key: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         """Send a request as the holder of `key` (or of the configured one) and return the JSON answer."""
-        headers = _headers(self._settings, key)
+        named = {**_headers(self._settings, key), **(headers or {})}
         given = {name: value for name, value in (query or {}).items() if value is not None}
         with _mapped(self._settings):
-            response = self._http.request(method, path, json=body, params=given or None, headers=headers)
+            response = self._http.request(method, path, json=body, params=given or None, headers=named)
         return _accepted(response)
 
     def post(self, path: str, body: dict[str, Any], *, key: str | None = None) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from retrieval.ingest.sandbox import ParserPool
 from retrieval.live import LiveIndex
 from retrieval.opening import open_live, place_of
 from retrieval.receipt import Signer
+from retrieval.records.erasing import RecordErasure
+from retrieval.records.store import RecordStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,10 @@ async def open_library(settings: Settings, board: Pinboard) -> AsyncIterator[Lib
         others = await _open_others(settings, board, catalog, parser, stack)
         indexes = OpenIndexes(stable, others)
         documents = Documents(catalog, indexes, parser)
-        eraser = Eraser(documents, place_of(settings), Signer(settings.signing_key), _now, settings.backup_retention)
+        opened = RecordStore.open(catalog, settings, settings.record_spool_bytes)
+        records = RecordErasure(await stack.enter_async_context(opened), lambda: _now() + settings.backup_retention)
+        signer = Signer(settings.signing_key)
+        eraser = Eraser(documents, place_of(settings), signer, _now, settings.backup_retention, [records])
         yield Library(catalog, documents, eraser, indexes)
 
 

@@ -20,6 +20,7 @@ THROUGH: Mapping[str, set[str]] = {
         "serving/scripted_server.py",
     },
     "alembic": {"retrieval/sql/migrations/"},
+    "arro3": {"deploy/exporting.py"},
     "asyncpg": {"retrieval/sql/database.py", "retrieval/ingest/sources/query.py"},
     "docx": {
         "retrieval/ingest/formats/docx.py",

@@ -171,13 +171,17 @@ def _shown(value: object) -> str:
 
 
 def _commit() -> str:
-    found = subprocess.run(
-        ["git", "describe", "--always", "--dirty"],  # noqa: S607 - whichever git the developer has
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return found.stdout.strip() or "unknown"
+    """With `-dirty` where what was measured is not all in it; what earlier measuring wrote is no part of that."""
+    commit = _git("rev-parse", "--short", "HEAD")
+    own = [f":(top,exclude){path}" for path in (FOLDER, PAGE)]
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ":(top)", *own)
+    return f"{commit}-dirty" if commit and changed else commit or "unknown"
+
+
+def _git(*arguments: str) -> str:
+    """Whichever git the developer has, with arguments that nobody sent; nothing outside a checkout."""
+    found = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)  # noqa: S603, S607
+    return found.stdout.strip()
 
 
 def _machine() -> str:

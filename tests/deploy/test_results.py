@@ -1,6 +1,7 @@
 """Figures become a file and a page that nobody types."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,24 @@ def test_writing_a_result_renews_the_page(tmp_path: Path, monkeypatch: pytest.Mo
     assert page.count("## `make bench`") == page.count("## `make evaluate`") == 1
     assert "| p50 ms | 2 |" in page
     assert "| leaks | 0 |" in page
+
+
+def test_a_commit_is_dirty_by_what_was_measured_and_not_by_what_measuring_wrote(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "code.py").write_text("one = 1\n")
+    write_result("bench", "make bench", {"search": {"p50 ms": 1.0}})
+    who = ("-c", "user.name=a", "-c", "user.email=a@b.example")
+    for arguments in (("init", "-q"), ("add", "."), (*who, "commit", "-qm", "all")):
+        subprocess.run(["git", *arguments], check=True)
+    again = write_result("bench", "make bench", {"search": {"p50 ms": 2.0}})
+    assert not json.loads(again.read_text("utf-8"))["commit"].endswith("-dirty")
+    third = write_result("bench", "make bench", {"search": {"p50 ms": 3.0}})
+    assert not json.loads(third.read_text("utf-8"))["commit"].endswith("-dirty")
+    (tmp_path / "code.py").write_text("one = 2\n")
+    dirty = write_result("bench", "make bench", {"search": {"p50 ms": 4.0}})
+    assert json.loads(dirty.read_text("utf-8"))["commit"].endswith("-dirty")
 
 
 @pytest.mark.parametrize("kind", ["rows", "keep"])

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import yaml
-from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
+from joserfc.jwk import ECKey, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 from joserfc.util import urlsafe_b64encode
 
@@ -37,7 +37,7 @@ def segment(told: object) -> bytes:
     return urlsafe_b64encode(told if isinstance(told, bytes) else json.dumps(told).encode())
 
 
-def signed(header: Mapping[str, Any] | bytes, claims: object, key: Key | OctKey, algorithm: str) -> str:
+def signed(header: Mapping[str, Any] | bytes, claims: object, key: Key, algorithm: str) -> str:
     """A token that is signed so, whatever its header says."""
     begin = segment(header) + b"." + segment(claims)
     signature = JWSRegistry.algorithms[algorithm].sign(begin, key)

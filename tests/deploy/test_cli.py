@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -129,6 +130,21 @@ def test_keys_are_created_listed_and_revoked(cli: Cli, tmp_path: Path) -> None:
     assert cli("keys", "revoke", secret[:10]).out == f"revoked {secret[:10]} (acme, ana)\n"
     assert "0 keys have prefix" in refused(cli("keys", "revoke", secret[:10]))
     assert json.loads(cli("keys", "list", "--json").out) == []
+
+
+def test_a_key_has_an_end_a_name_and_what_it_reaches(cli: Cli) -> None:
+    made = ("keys", "create", "--tenant", "acme", "--subject", "desk", "--name", "help desk", "--scope", "act-as")
+    secret = cli(*made, "--expires", "90d", "--allowed-group", "staff", "--by-name").out.strip()
+    (row,) = json.loads(cli("keys", "list", "--json").out)
+    assert (row["name"], row["allowed_groups"], row["by_name"], row["expired"]) == ("help desk", ["staff"], True, False)
+    assert "digest" not in row
+    ends = datetime.fromisoformat(row["expires"]) - datetime.now(UTC)
+    assert timedelta(days=89) < ends <= timedelta(days=90)
+    listed = cli("keys", "list").out
+    assert "help desk" in listed
+    assert "staff,(by name)" in listed
+    assert secret not in listed
+    assert "expires is 'soon'" in refused(cli(*made, "--expires", "soon"))
 
 
 def test_a_scope_that_does_not_exist_is_refused(cli: Cli) -> None:

@@ -1,10 +1,12 @@
 """Keys: the secret is shown once and stored nowhere, the file is its owner's alone."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import yaml
 
-from deploy.keys import KeyFileError, create_key, read_keys, revoke_key
+from deploy.keys import KeyFileError, create_key, expiry, read_keys, revoke_key
 
 
 @pytest.fixture
@@ -66,6 +68,59 @@ def test_a_name_that_no_access_list_can_hold_is_refused(path: Path, subject: str
     with pytest.raises(KeyFileError, match="is in no access list"):
         create_key(path, tenant="acme", subject=subject, groups=[group], scopes=["ask"])
     assert not path.exists()
+
+
+def test_a_file_of_before_keys_ended_is_read(path: Path) -> None:
+    secret = make(path)
+    rows = yaml.safe_load(path.read_text("utf-8"))["keys"]
+    for name in ("name", "expires", "allowed_groups", "by_name"):
+        del rows[0][name]
+    path.write_text(yaml.safe_dump({"keys": rows}), "utf-8")
+    key = read_keys(path).find(secret)
+    assert key is not None
+    assert (key.expired(datetime.max.replace(tzinfo=UTC)), key.allowed_groups, key.by_name) == (False, [], False)
+
+
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("told", "ends"),
+    [
+        ("90d", NOON + timedelta(days=90)),
+        ("12h", NOON + timedelta(hours=12)),
+        ("2026-11-22", datetime(2026, 11, 22, tzinfo=UTC)),
+    ],
+)
+def test_a_key_ends_when_it_is_said_to(path: Path, told: str, ends: datetime) -> None:
+    assert expiry(told, NOON) == ends
+    secret = create_key(path, tenant="acme", subject="ana", groups=[], scopes=["ask"], expires=expiry(told, NOON))
+    key = read_keys(path).find(secret)
+    assert key is not None
+    assert [key.expired(ends + timedelta(seconds=second)) for second in (-1, 0, 1)] == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    "told", ["", "0d", "90", "d", "-1d", "1e3d", "2026-11-21", "2020-01-01", "2026-13-01", "never"]
+)
+def test_an_end_that_is_none_is_refused(told: str) -> None:
+    with pytest.raises(KeyFileError, match="expires is"):
+        expiry(told, NOON)
+
+
+def test_a_key_reaches_its_own_groups_those_that_are_allowed_or_all(path: Path) -> None:
+    for allowed, reached in (([], {"staff"}), (["hr"], {"staff", "hr"}), (["*"], {"staff", "hr", "legal"})):
+        secret = create_key(
+            path, tenant="acme", subject="desk", groups=["staff"], scopes=["act-as"], allowed_groups=allowed
+        )
+        key = read_keys(path).find(secret)
+        assert key is not None
+        assert {group for group in ("staff", "hr", "legal") if key.reaches(group)} == reached
+
+
+def test_an_allowed_group_that_no_access_list_can_hold_is_refused(path: Path) -> None:
+    with pytest.raises(KeyFileError, match="is in no access list"):
+        create_key(path, tenant="acme", subject="a", groups=[], scopes=["ask"], allowed_groups=["hr "])
 
 
 def test_a_missing_file_holds_no_keys(path: Path) -> None:

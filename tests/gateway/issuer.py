@@ -1,9 +1,10 @@
 """An identity provider here: the keys it publishes, how often it is asked for them, and tokens of any kind."""
 
+import asyncio
 import json
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -109,6 +110,13 @@ def served(issuer: Issuer) -> Iterator[Issuer]:
             serving.join()
 
 
+async def until(true: Callable[[], bool]) -> None:
+    """Wait for what somebody else does."""
+    async with asyncio.timeout(20):
+        while not true():  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.01)
+
+
 def entry(issuer: Issuer, **fields: Any) -> dict[str, Any]:
     """Its entry in an identity file."""
     return {"issuer": issuer.url, "audience": [AUDIENCE], "tenant": {"fixed": "acme"}, **fields}
@@ -116,7 +124,12 @@ def entry(issuer: Issuer, **fields: Any) -> dict[str, Any]:
 
 def write_identity(path: Path, *entries: Mapping[str, Any]) -> Path:
     """The file, changed in one go."""
+    return write_raw(path, yaml.safe_dump({"issuers": list(entries)}).encode())
+
+
+def write_raw(path: Path, raw: bytes) -> Path:
+    """The same with any content."""
     draft = path.with_suffix(".draft")
-    draft.write_text(yaml.safe_dump({"issuers": list(entries)}), "utf-8")
+    draft.write_bytes(raw)
     draft.replace(path)
     return path

@@ -1,6 +1,7 @@
 """Who may ask, for what, and what they see: keys, scopes, tenants, groups, and the caller's own filter."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -89,6 +90,17 @@ def test_a_key_revoked_while_running_is_refused_from_the_next_request(house: Hou
     revoke_key(house.settings.keys, house.keys["ana"][:10])
     refused(house.ask(), 401, "invalid_api_key")
     assert house.ask(caller="hanneke").status_code == 200
+
+
+def test_a_key_that_has_ended_is_refused(house: House) -> None:
+    now = datetime.now(UTC)
+    for name, ends in (("over", now - timedelta(seconds=1)), ("goes on", now + timedelta(hours=1))):
+        house.keys[name] = create_key(
+            house.settings.keys, tenant="acme", subject=name, groups=["staff"], scopes=["ask"], expires=ends
+        )
+    assert house.ask(caller="goes on").status_code == 200
+    told = refused(house.ask(caller="over"), 401, "expired_api_key")
+    assert f"ended on {now:%Y-%m-%d}" in told
 
 
 def test_a_broken_key_file_leaves_the_last_good_keys_in_force(house: House) -> None:

@@ -424,8 +424,8 @@ GATEWAY = [
     Mutant(
         "HTTP: scope of changing documents",
         "gateway.scopes",
-        '_WRITES: Final = ("documents:write", ',
-        '_WRITES: Final = ("search", ',
+        '_WRITES: Final = ("documents:write", "admin")',
+        '_WRITES: Final = ("documents:write", "admin", "search")',
         "tests/gateway/test_documents_roles.py::test_every_role_may_do_what_it_may_and_nothing_else",
     ),
     Mutant(

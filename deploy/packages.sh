@@ -7,6 +7,7 @@ system=${1:-}
 # A package, and the file that shows it is here.
 needed=(
     "postgresql /usr/lib/postgresql/*/bin/postgres"
+    "prometheus /usr/bin/promtool"
 )
 
 missing=()
@@ -28,11 +29,18 @@ if [ "$(id -u)" != 0 ]; then
     root=(sudo)
 fi
 
-# The tests start servers of their own: a database cluster for the whole machine is not wanted.
+# The tests start servers of their own: none is wanted for the whole machine, neither a database cluster nor a service.
 no_cluster=$system/etc/postgresql-common/createcluster.d/twinpin-tests.conf
-"${root[@]}" mkdir -p "$(dirname "$no_cluster")"
+no_service=$system/usr/sbin/policy-rc.d
+made=("$no_cluster")
+trap '"${root[@]}" rm -f "${made[@]}"' EXIT
+"${root[@]}" mkdir -p "$(dirname "$no_cluster")" "$(dirname "$no_service")"
 echo "create_main_cluster = false" | "${root[@]}" tee "$no_cluster" >/dev/null
-trap '"${root[@]}" rm -f "$no_cluster"' EXIT
+if [ ! -e "$no_service" ]; then
+    made+=("$no_service")
+    printf '#!/bin/sh\nexit 101\n' | "${root[@]}" tee "$no_service" >/dev/null
+    "${root[@]}" chmod 755 "$no_service"
+fi
 
 echo "installing ${missing[*]}"
 "${root[@]}" apt-get update -qq || die "apt-get cannot reach its sources"

@@ -10,6 +10,7 @@ SCRIPT = Path(__file__).parents[2] / "deploy" / "packages.sh"
 APT = """#!/bin/sh
 echo "$DEBIAN_FRONTEND apt-get $*" >> "$RAN"
 cat "$SYSTEM"/etc/postgresql-common/createcluster.d/* >> "$RAN"
+"$SYSTEM"/usr/sbin/policy-rc.d || echo "services: $?" >> "$RAN"
 """
 
 
@@ -29,22 +30,35 @@ def run(system: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["bash", SCRIPT, system], env=named, capture_output=True, text=True, check=False)
 
 
-def test_what_is_missing_is_installed_and_no_cluster_made(system: Path) -> None:
+def test_what_is_missing_is_installed_and_no_server_started(system: Path) -> None:
     done = run(system)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "installing postgresql\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "installing postgresql prometheus\n", "")
     assert (system / "ran").read_text().splitlines() == [
         " apt-get update -qq",
         "create_main_cluster = false",
-        "noninteractive apt-get install -qq -y --no-install-recommends postgresql",
+        "services: 101",
+        "noninteractive apt-get install -qq -y --no-install-recommends postgresql prometheus",
         "create_main_cluster = false",
+        "services: 101",
     ]
-    assert not list((system / "etc").rglob("*.conf")), "whoever wants a cluster later gets one"
+    left = [*(system / "etc").rglob("*.conf"), *(system / "usr").rglob("policy-rc.d")]
+    assert left == [], "whoever wants a server later gets one"
+
+
+def test_a_machine_that_starts_no_services_keeps_its_rule(system: Path) -> None:
+    rule = system / "usr" / "sbin" / "policy-rc.d"
+    rule.parent.mkdir(parents=True)
+    rule.write_text("#!/bin/sh\nexit 42\n")
+    rule.chmod(0o755)
+    assert run(system).returncode == 0
+    assert "services: 42" in (system / "ran").read_text()
+    assert rule.exists()
 
 
 def test_nothing_is_done_when_all_is_there(system: Path) -> None:
-    server = system / "usr" / "lib" / "postgresql" / "15" / "bin" / "postgres"
-    server.parent.mkdir(parents=True)
-    server.touch()
+    for program in ("lib/postgresql/15/bin/postgres", "bin/promtool"):
+        (system / "usr" / program).parent.mkdir(parents=True)
+        (system / "usr" / program).touch()
     assert (run(system).returncode, (system / "ran").exists()) == (0, False)
 
 
@@ -52,4 +66,4 @@ def test_who_may_not_install_is_told_what_to_install(system: Path) -> None:
     (system / "bin" / "id").write_text("#!/bin/sh\necho 1000\n")
     done = run(system)
     assert (done.returncode, (system / "ran").exists()) == (1, False)
-    assert "sudo apt-get install --no-install-recommends postgresql" in done.stderr
+    assert "sudo apt-get install --no-install-recommends postgresql prometheus" in done.stderr

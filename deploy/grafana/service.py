@@ -1,0 +1,131 @@
+"""The service, for those who keep it up: errors, traffic, latency, saturation, parts."""
+
+from deploy.grafana.panels import Board, Panel, Query, metric, quantiles, rate, recorded, share
+
+_V1 = 'route=~"/v1/.+"'
+
+SERVICE = Board(
+    "twinpin-service",
+    "Twinpin: service",
+    {
+        "Errors": (
+            Panel(
+                "Share of errors",
+                "5xx and streams that ended with one. The objective is 0.1 %; alerts watch six windows of it.",
+                (Query(recorded("errors:ratio_rate5m"), "5 min"), Query(recorded("errors:ratio_rate1h"), "1 h")),
+                "percentunit",
+            ),
+            Panel(
+                "Error budget left",
+                "Of what the objective permits in three days, the share that is not spent. Below 0 it is broken.",
+                (Query(f"1 - {recorded('errors:ratio_rate3d')} / 0.001", "3 days"),),
+                "percentunit",
+                "stat",
+            ),
+            Panel(
+                "Answers that failed",
+                "By the error's name: EngineUnavailable is the engine, CatalogError the database.",
+                (Query(rate("answers_total", "reason", 'outcome="failed"'), "{{reason}}"),),
+                "reqps",
+                stacked=True,
+            ),
+        ),
+        "Traffic": (
+            Panel(
+                "Requests",
+                "By route.",
+                (Query(rate("requests_total", "route", _V1), "{{route}}"),),
+                "reqps",
+                stacked=True,
+            ),
+            Panel(
+                "Statuses",
+                "429 are limits, 499 clients that left before an answer, 4xx else their own mistakes.",
+                (Query(rate("requests_total", "status", _V1), "{{status}}"),),
+                "reqps",
+                stacked=True,
+            ),
+            Panel(
+                "Methods",
+                "GET and POST ask; PUT, PATCH and DELETE change documents.",
+                (Query(rate("requests_total", "method"), "{{method}}"),),
+                "reqps",
+            ),
+        ),
+        "Latency": (
+            Panel(
+                "First token",
+                "Until the model's first word: rises first under load.",
+                quantiles("first_token_seconds"),
+                "s",
+            ),
+            Panel("Between tokens", "What a reader sees of a busy engine.", quantiles("inter_token_seconds"), "s"),
+            Panel("Whole answers", "From question to the end.", quantiles("answer_seconds"), "s"),
+            Panel(
+                "Requests by route",
+                "To the last byte; a stream takes as long as its answer.",
+                quantiles("request_seconds", "route", (0.95,), _V1),
+                "s",
+            ),
+            Panel("Stages, p95", "Which stage to look at.", quantiles("stage_seconds", "stage", (0.95,)), "s"),
+            Panel(
+                "Stages, mean",
+                "Where the seconds of an answer go. Retrieval is embed, search and pack together, and left out.",
+                (
+                    Query(
+                        share(
+                            rate("stage_seconds_sum", "stage", 'stage!="retrieval"'),
+                            rate("stage_seconds_count", "stage", 'stage!="retrieval"'),
+                        ),
+                        "{{stage}}",
+                    ),
+                ),
+                "s",
+                stacked=True,
+            ),
+        ),
+        "Saturation": (
+            Panel(
+                "In flight",
+                "Answers wait for the engine; requests that are no answers wait for the catalog.",
+                (
+                    Query(f"sum({metric('answers_in_flight')})", "answers"),
+                    Query(f"sum({metric('requests_in_flight')})", "requests"),
+                ),
+            ),
+            Panel(
+                "Refused for load or budget",
+                "429, by route.",
+                (Query(rate("requests_total", "route", 'status="429"'), "{{route}}"),),
+                "reqps",
+            ),
+            Panel(
+                "Not reranked",
+                "Findings that the reranker was too slow for, or away from.",
+                (Query(rate("not_reranked_total", "index"), "{{index}}"),),
+                "reqps",
+            ),
+        ),
+        "Parts": (
+            Panel(
+                "Ready",
+                "1 where every gateway has the part, 0 where one has lost it.",
+                (Query(f"min by (part) ({metric('part_ready')})", "{{part}}"),),
+                "none",
+            ),
+            Panel(
+                "Behind the catalog",
+                "Seconds since an index had all changes. New content waits that long; access and deletion do not.",
+                (Query(f"max by (index) (time() - {metric('index_followed_timestamp_seconds')})", "{{index}}"),),
+                "s",
+            ),
+            Panel(
+                "Access violations",
+                "Anything above 0 is an incident: an index returned what its own fields forbid.",
+                (Query(f"sum by (index) (increase({metric('access_violations_total')}[1h]))", "{{index}}"),),
+                "short",
+                "stat",
+            ),
+        ),
+    },
+)

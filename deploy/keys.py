@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 import yaml
 
-from retrieval.acl import invalid_grants
+from retrieval.acl import invalid_grants, is_tenant
 
 SCOPES = frozenset(
     {
@@ -110,6 +110,8 @@ def create_key(
     wanted, member, allowed = sorted(set(scopes)), sorted(set(groups)), sorted(set(allowed_groups))
     if unknown := set(wanted) - SCOPES:
         raise KeyFileError(f"unknown scope {sorted(unknown)[0]!r}: choose from {', '.join(sorted(SCOPES))}")
+    if not is_tenant(tenant):
+        raise KeyFileError(f"{tenant!r} is no name of a tenant: write it without white space around it, and not as '*'")
     if wrong := invalid_grants([f"user:{subject}", *(f"group:{group}" for group in (*member, *allowed))]):
         told = "write the name without white space around it and in composed characters (NFC)"
         raise KeyFileError(f"{wrong[0]!r} is in no access list: {told}")

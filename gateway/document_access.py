@@ -4,11 +4,11 @@ from typing import TypeAlias
 
 from fastapi import Request
 
-from gateway.document_schemas import EVERY_TENANT, Listing
+from gateway.document_schemas import Listing
 from gateway.errors import Forbidden, no_such_document
 from gateway.parts import caller
 from gateway.scopes import READ_DOCUMENT
-from retrieval.acl import Principal, access_filter
+from retrieval.acl import EVERY_TENANT, Principal, access_filter
 from retrieval.catalog import Catalog
 from retrieval.entries import Document
 

@@ -15,7 +15,6 @@ from retrieval.errors import DocumentRefused
 from retrieval.newdocument import LONGEST_ID, NewDocument, require_openable
 
 API = "api"
-EVERY_TENANT = "*"
 MOST_DOCUMENTS = 1_000
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _MARKDOWN = (".md", ".markdown")

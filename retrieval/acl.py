@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import InitVar, dataclass
 from typing import Final
 
+EVERY_TENANT: Final = "*"
 _SEAL: Final = object()
 
 
@@ -80,7 +81,15 @@ def invalid_grants(grants: Iterable[str]) -> list[str]:
     return [grant for grant in grants if not _is_grant(grant)]
 
 
+def is_tenant(name: str) -> bool:
+    """Whether somebody can be of a tenant of this name; `*` is how administrators call all of them."""
+    return bool(name) and _is_plain(name) and name != EVERY_TENANT
+
+
 def _is_grant(grant: str) -> bool:
     kind, _, name = grant.partition(":")
-    plain = name == name.strip() and name.isprintable() and unicodedata.is_normalized("NFC", name)
-    return kind in ("user", "group") and bool(name) and plain
+    return kind in ("user", "group") and bool(name) and _is_plain(name)
+
+
+def _is_plain(name: str) -> bool:
+    return name == name.strip() and name.isprintable() and unicodedata.is_normalized("NFC", name)

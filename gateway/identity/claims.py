@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from gateway.errors import Unauthenticated
 from gateway.identity.config import GIVEN, ClaimPath, GroupsClaim, IssuerConfig, ScopesClaim, TenantClaim
-from retrieval.acl import invalid_grants
+from retrieval.acl import invalid_grants, is_tenant
 
 MOST_GROUPS: Final = 1_000
 _ABSENT: Final = object()
@@ -44,7 +44,10 @@ def _tenant(claims: Mapping[str, Any], config: TenantClaim) -> str:
     named = _name(claims, config.claim)
     if config.among is not None and named not in config.among:
         raise refused("its tenant is not one of those that this issuer speaks for")
-    return config.rename.get(named, named)
+    tenant = config.rename.get(named, named)
+    if not is_tenant(tenant):
+        raise refused("its tenant is no name of one")
+    return tenant
 
 
 def _groups(claims: Mapping[str, Any], config: GroupsClaim) -> frozenset[str]:

@@ -8,7 +8,7 @@ import msgspec
 import yaml
 
 from deploy.keys import SCOPES
-from retrieval.acl import invalid_grants
+from retrieval.acl import invalid_grants, is_tenant
 
 # All of them asymmetric: what verifies a token can make none.
 Algorithm: TypeAlias = Literal[
@@ -131,14 +131,10 @@ def _wrong_with(one: IssuerConfig) -> str | None:
         return "keys come by https: name a jwks_url or a jwks_file, or an issuer that is an https URL"
     if (tenant.fixed is None) == (tenant.claim is None):
         return "say whose tenant its people are: tenant.fixed or tenant.claim"
-    if tenant.fixed is not None and (tenant.rename or tenant.among is not None or not _is_name(tenant.fixed)):
+    if tenant.fixed is not None and (tenant.rename or tenant.among is not None or not is_tenant(tenant.fixed)):
         return "tenant.fixed is one name, without rename and among"
     if unknown := given - GIVEN:
         return f"scopes has {min(unknown)!r}: choose from {', '.join(sorted(GIVEN))}"
     if wrong := invalid_grants(f"group:{name}" for name in named):
         return f"groups makes {wrong[0]!r}, which no access list can hold"
     return None
-
-
-def _is_name(name: str) -> bool:
-    return not invalid_grants([f"group:{name}"])

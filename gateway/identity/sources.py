@@ -34,7 +34,7 @@ class KeyFetcher:
         async with aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"Accept": "application/json"},
+            headers={"Accept": "application/json", "Accept-Encoding": "identity"},
         ) as session:
             yield cls(session)
 

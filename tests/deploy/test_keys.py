@@ -118,6 +118,13 @@ def test_a_key_reaches_its_own_groups_those_that_are_allowed_or_all(path: Path) 
         assert {group for group in ("staff", "hr", "legal") if key.reaches(group)} == reached
 
 
+@pytest.mark.parametrize("tenant", ["", "*", " acme", "ac\u200bme"])
+def test_a_name_that_is_no_tenants_is_refused(path: Path, tenant: str) -> None:
+    with pytest.raises(KeyFileError, match="is no name of a tenant"):
+        create_key(path, tenant=tenant, subject="a", groups=[], scopes=["ask"])
+    assert not path.exists()
+
+
 def test_an_allowed_group_that_no_access_list_can_hold_is_refused(path: Path) -> None:
     with pytest.raises(KeyFileError, match="is in no access list"):
         create_key(path, tenant="acme", subject="a", groups=[], scopes=["ask"], allowed_groups=["hr "])

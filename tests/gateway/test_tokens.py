@@ -229,6 +229,19 @@ def test_a_tenant_has_to_be_told_and_to_be_one_of_those_that_count(tmp_path: Pat
             refused(models(house, issuer.token(org=org)))
 
 
+def test_nobody_is_of_every_tenant(tmp_path: Path, issuer: Issuer) -> None:
+    """By `*` administrators ask for all of them: a token that said so would read everybody's documents."""
+    fields = {"tenant": {"claim": "org", "rename": {"all": "*"}}, "scopes": {"default": ["documents:write"]}}
+    with a_house(tmp_path, write_identity(tmp_path / "identity.yaml", entry(issuer, **fields))) as house:
+        assert told(house, issuer.token(org="acme")).status_code == 200
+        for org in ("*", "all", "ac\u200bme"):
+            refused(told(house, issuer.token(org=org)))
+
+
+def told(house: House, token: str) -> Response:
+    return house.client.get("/v1/documents", headers={"authorization": f"Bearer {token}"})
+
+
 def test_a_group_that_no_list_can_hold_lets_nobody_in(house: House, issuer: Issuer) -> None:
     assert seen(house, issuer.token(groups=["staff\u200b", " staff", "hr\x1fgroup:staff"])) == set()
 

@@ -77,7 +77,7 @@ ACCESS = [
     _guard(
         "list: entries that match nobody",
         "retrieval.acl",
-        'return kind in ("user", "group") and bool(name) and plain',
+        'return kind in ("user", "group") and bool(name) and _is_plain(name)',
         "return True",
         "test_a_document_without_readers_that_could_be_is_refused",
     ),

@@ -1,6 +1,5 @@
 """Start the gateway: `python -m gateway`."""
 
-import logging
 import socket
 import sys
 from ipaddress import ip_address
@@ -11,6 +10,7 @@ from pydantic import ValidationError
 
 from gateway.app import create_app
 from gateway.keyfile import holds_keys
+from gateway.logs import configure_logs
 from gateway.settings import Settings
 from retrieval.layout import settings_refused
 
@@ -25,6 +25,7 @@ def main() -> int:
     except ValidationError as error:
         structlog.get_logger().critical("cannot_start", reason=settings_refused(error))
         return 2
+    configure_logs(settings.log_level, content=settings.log_content)
     config = uvicorn.Config(
         create_app(settings), log_config=None, log_level="critical", access_log=False, lifespan="on"
     )
@@ -56,21 +57,6 @@ def refused_to_strangers(settings: Settings, family: socket.AddressFamily) -> st
         structlog.get_logger().warning("no_authentication", reason=_NOBODY)
         return None
     return f"{_NOBODY}: {settings.host} would open the gateway beyond this machine"
-
-
-def configure_logs() -> None:
-    """JSON lines on standard error."""
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ from gateway.metrics import Metrics
 from gateway.recording import Recorder
 from retrieval.errors import SpoolError
 from retrieval.records.spool import Spool
-from serving.records import InteractionRecord
+from serving.records import InteractionRecord, Said
+from serving.redaction import redact
 
 _log = structlog.get_logger()
 _ROOM_EACH = 64 * 1024  # more than all but the longest records take
@@ -15,11 +16,15 @@ _ROOM_EACH = 64 * 1024  # more than all but the longest records take
 class Audit:
     """`required` gives no answer whose record is not durable; else a record that cannot be kept is told and missed."""
 
-    def __init__(self, metrics: Metrics, spool: Spool, recorder: Recorder, *, required: bool) -> None:
+    def __init__(
+        self, metrics: Metrics, spool: Spool, recorder: Recorder, *, required: bool, words: bool = False
+    ) -> None:
+        """With `words` the log has question and answer too, redacted."""
         self._metrics = metrics
         self._spool = spool
         self._recorder = recorder
         self._required = required
+        self._words = words
         self._open = 0
 
     def admit(self) -> None:
@@ -50,7 +55,7 @@ class Audit:
         self._open -= 1
 
     def _count(self, record: InteractionRecord) -> None:
-        """One log line without any words, and the counters that dashboards read."""
+        """One log line, and the counters that dashboards read."""
         self._metrics.answer(record)
         _log.info(
             "answer",
@@ -70,4 +75,9 @@ class Audit:
             warnings=record.warnings,
             tokens=record.prompt_tokens + record.completion_tokens,
             seconds=round(record.timings.get("total", 0.0), 3),
+            **(_words(record.said) if self._words else {}),
         )
+
+
+def _words(said: Said) -> dict[str, str | None]:
+    return {"question": redact(said.question), "answer": None if said.answer is None else redact(said.answer)}

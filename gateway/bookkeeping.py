@@ -37,7 +37,7 @@ class Bookkeeping:
             metrics.record_spool.set_function(lambda: store.spool.used)
             required = settings.audit == "required"
             recorder = Recorder(settings.record_content, settings.review_below)
-            audit = Audit(metrics, store.spool, recorder, required=required)
+            audit = Audit(metrics, store.spool, recorder, required=required, words=settings.log_content)
             erasure = RecordErasure(store, lambda: _now() + settings.backup_retention)
             yield cls(store, audit, _retention(settings), erasure, required)
 

@@ -126,6 +126,6 @@ def _draw(axis: Axis, pin: Pin, versions: Mapping[str, Version], forced: str | N
     if forced is None:
         return versions[pin.stable], "DEFAULT"
     if forced not in versions:
-        told = f"there is no open {axis} version {forced[:100]!r}: `GET /v1/release` lists those there are"
+        told = f"there is no open {axis} version of that name: `GET /v1/release` lists those there are"
         raise NotFound(told, code="version_not_found", param=f"x-twinpin-{axis}")
     return versions[forced], "TARGETING_MATCH"

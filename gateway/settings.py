@@ -56,6 +56,10 @@ class Settings(BaseSettings, Layout):
     """Largest request body under `/v1/documents`."""
     metric_tenants: str | None = None
     """Tenants that metrics count by name, between commas; all others count as one."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """What is logged, from this level on."""
+    log_content: bool = False
+    """Whether questions, answers and the texts of failures are logged, redacted."""
     traces_url: str | None = None
     """Where spans are sent by OTLP over HTTP; without one there are none."""
     traces_sample: float = 0.1

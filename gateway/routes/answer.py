@@ -69,7 +69,7 @@ async def models(request: Request) -> dict[str, object]:
 
 def _served(asked: str, served: str) -> None:
     if asked != served:
-        raise NotFound(f"there is no model {asked!r}: ask for {served!r}", code="model_not_found", param="model")
+        raise NotFound(f"there is no such model: ask for {served!r}", code="model_not_found", param="model")
 
 
 def _last_turn(turns: Sequence[Turn]) -> tuple[str, tuple[Message, ...]]:

@@ -196,7 +196,7 @@ def _libpq(url: sa.URL) -> sa.URL:
 def _sqlite(cls: type[Database], url: sa.URL) -> Database:
     place = Path(url.database or "").absolute()
     place.parent.mkdir(parents=True, exist_ok=True)
-    main = create_async_engine(url)
+    main = create_async_engine(url, hide_parameters=True)
     sa.event.listen(main.sync_engine, "connect", _configure)
     sa.event.listen(main.sync_engine, "begin", _begin)
     return cls(Engines(main, Reader(place)), place)
@@ -217,9 +217,17 @@ def _begin(connection: sa.Connection) -> None:
 
 def _postgresql(cls: type[Database], url: sa.URL) -> Database:
     given = {"timeout": 10, "server_settings": {"application_name": "twinpin", **_KEEPALIVE}}
-    main = create_async_engine(url, connect_args={**given, "command_timeout": 60}, pool_size=10, pool_pre_ping=True)
+    main = create_async_engine(
+        url, connect_args={**given, "command_timeout": 60}, pool_size=10, pool_pre_ping=True, hide_parameters=True
+    )
     patient = create_async_engine(
-        url, connect_args=given, isolation_level="AUTOCOMMIT", pool_size=1, max_overflow=7, pool_pre_ping=True
+        url,
+        connect_args=given,
+        isolation_level="AUTOCOMMIT",
+        pool_size=1,
+        max_overflow=7,
+        pool_pre_ping=True,
+        hide_parameters=True,
     )
     return cls(Engines(main, patient=patient), None)
 

@@ -12,7 +12,7 @@ from deploy.keys import create_key, revoke_key
 @pytest.fixture
 def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logged: list[EventDict]) -> "Start":
     """Starts end at `releases.yaml`, which is not there: only what was said before differs."""
-    monkeypatch.setattr(gateway.__main__, "configure_logs", lambda: None)
+    monkeypatch.setattr(gateway.__main__, "configure_logs", lambda *told, **named: None)
     for name, value in (("DATA", tmp_path), ("RELEASES", tmp_path / "none.yaml"), ("PORT", 0)):
         monkeypatch.setenv(f"TWINPIN_{name}", str(value))
     return Start(tmp_path, monkeypatch, logged)

@@ -8,6 +8,7 @@ system=${1:-}
 needed=(
     "postgresql /usr/lib/postgresql/*/bin/postgres"
     "prometheus /usr/bin/promtool"
+    "redis-server /usr/bin/redis-server"
 )
 
 missing=()

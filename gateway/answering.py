@@ -16,6 +16,7 @@ from gateway.draft import Draft
 from gateway.errors import Invalid
 from gateway.events import AnswerEvent, Delta, Verdict
 from gateway.exchange import Asked, Exchange
+from gateway.metering import EngineMeter
 from gateway.metrics import Metrics
 from gateway.policy import confidence_in, enough_evidence
 from gateway.release import ModelVersion, ResolvedPins
@@ -32,21 +33,23 @@ from serving.rewrite import Rewriter, Rewritten
 class Answering:
     """Holds what all answers share; `events` tells one of them."""
 
-    def __init__(self, audit: Audit, metrics: Metrics, seconds: float = 120.0) -> None:
+    def __init__(self, audit: Audit, metrics: Metrics, meter: EngineMeter, seconds: float = 120.0) -> None:
         self._seconds = seconds
         self._audit = audit
         self._metrics = metrics
+        self._meter = meter
         self._salt_key = secrets.token_bytes(32)
 
     def open(self, asked: Asked, caller: Caller, pins: ResolvedPins, trace: Trace = UNTRACED) -> Exchange:
         """Give a question its id; it keeps its two versions until it is answered."""
-        return Exchange(f"ans_{secrets.token_hex(12)}", datetime.now(UTC), asked, caller, pins, trace)
+        tab = self._meter.tab(caller.principal.tenant, pins.model_version)
+        return Exchange(f"ans_{secrets.token_hex(12)}", datetime.now(UTC), asked, caller, pins, tab, trace)
 
     async def events(self, exchange: Exchange) -> AsyncGenerator[AnswerEvent]:
         """Sources, deltas, verdict, usage. An error comes before Sources, or ends the stream where it happens."""
         index, model = exchange.pins.index_version, exchange.pins.model_version
         asked, access = exchange.asked, access_filter(exchange.principal)
-        draft = Draft()
+        draft = Draft(exchange.tab)
         self._audit.admit()
         try:
             async with asyncio.timeout(self._seconds):
@@ -68,7 +71,7 @@ class Answering:
                         if words := draft.take(piece):
                             yield Delta(words)
                 draft.verdict = _check(exchange, draft, prompt)
-            draft.usage = draft.settle(model)
+            draft.usage = draft.settle()
             with exchange.trace.child("record"):
                 await self._audit.keep(draft.record(exchange))
             draft.recorded = True
@@ -88,7 +91,7 @@ class Answering:
             self._audit.leave()
 
     async def _rewrite(self, exchange: Exchange, model: ModelVersion, access: AccessFilter) -> Rewritten:
-        rewriter = Rewriter(model.manifest, model.generator, model.count_tokens)
+        rewriter = Rewriter(model.manifest, exchange.tab, model.count_tokens)
         asked, salt = exchange.asked, self._salt(access, exchange.pins)
         with exchange.trace.child("rewrite") as span:
             return await rewriter.rewrite(
@@ -102,8 +105,7 @@ class Answering:
         request = self._request(exchange, prompt, access)
         told = spans.of_generation(request, exchange.pins)
         with exchange.trace.child(f"chat {request.model}", told, remote=True) as span:
-            generator = exchange.pins.model_version.generator
-            async with generator.generate(replace(request, trace=span.headers)) as pieces:
+            async with exchange.tab.generate(replace(request, trace=span.headers)) as pieces:
                 yield pieces
             span.tell(spans.of_finish(draft))
 
@@ -117,6 +119,7 @@ class Answering:
             response_format=asked.response_format or response_format(manifest.output_schema),
             cache_salt=self._salt(access, exchange.pins),
             request_id=exchange.id,
+            prompt_tokens=prompt.tokens,
         )
 
     def _salt(self, access: AccessFilter, pins: ResolvedPins) -> str:

@@ -25,18 +25,22 @@ from gateway.flip import Flip, OpenModel, VersionRefused
 from gateway.follower import Follower
 from gateway.identity.config import IdentityError
 from gateway.lastgood import LastGood
-from gateway.limits import Limits
+from gateway.limits.budgets import BudgetsUnavailable
+from gateway.limits.caps import LimitsRefused
+from gateway.limits.opening import open_limits
+from gateway.metering import EngineMeter
 from gateway.metrics import Metrics
 from gateway.middleware import RequestEdge
 from gateway.parts import Opening, Parts
 from gateway.readiness import Probe, Readiness
 from gateway.release import ModelVersion, Release
-from gateway.routes import answer, feedback, ops, review, search
+from gateway.routes import answer, feedback, ops, review, search, usage
 from gateway.routes import documents as document_routes
 from gateway.routes import records as record_routes
 from gateway.routes import release as release_routes
 from gateway.settings import Settings
 from gateway.tracing import Tracing
+from gateway.usage import UsageBook
 from gateway.versions import IndexVersions, OpenIndex, open_built
 from gateway.watch import Watch, start_release
 from retrieval.catalog import Catalog
@@ -47,6 +51,7 @@ from retrieval.ingest.sandbox import ParserPool
 from retrieval.opening import place_of
 from retrieval.receipt import Signer
 from retrieval.sql.ingestions import Ingestions
+from retrieval.sql.usage import UsageLedger
 from serving.errors import ServingError
 from serving.generator import Generator
 from serving.tokens import load_token_counter
@@ -56,6 +61,15 @@ from serving.weights import directory_name
 # its own spans, counts and lines hold what clients sent
 _NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 _MARGIN_SECONDS = 5.0
+_CANNOT_START = (
+    ReleaseConfigError,
+    IdentityError,
+    VersionRefused,
+    RetrievalError,
+    ServingError,
+    LimitsRefused,
+    BudgetsUnavailable,
+)
 _log = structlog.get_logger()
 
 
@@ -83,12 +97,12 @@ def create_app(settings: Settings, opening: Opening | None = None) -> FastAPI:
                 app.state.parts = parts
                 metrics.in_flight.set_function(lambda: parts.limits.in_flight)
                 yield
-        except (ReleaseConfigError, IdentityError, VersionRefused, RetrievalError, ServingError) as error:
+        except _CANNOT_START as error:
             _log.critical("cannot_start", reason=str(error))
             raise
 
     app = FastAPI(title="Twinpin", lifespan=lifespan, docs_url=None, redoc_url=None, telemetry=_NO_TELEMETRY)
-    for routes in (answer, search, feedback, review, record_routes, document_routes, release_routes, ops):
+    for routes in (answer, search, feedback, review, record_routes, document_routes, release_routes, usage, ops):
         app.include_router(routes.router)
     for expected in (errors.GatewayError, RetrievalError, ServingError, TimeoutError):
         app.add_exception_handler(expected, rendering.render)
@@ -137,9 +151,13 @@ async def open_parts(settings: Settings, metrics: Metrics, reach: Reach = reach)
         follower = Follower(indexes, documents.quiet, changed, heard=metrics.followed)
         watch = Watch(settings.releases, flip, release, metrics)
         authenticator = await stack.enter_async_context(Authenticator.open(settings.keys, settings.identity))
+        book, meter = UsageBook(UsageLedger(catalog)), EngineMeter(settings.engine_dollars_per_hour, metrics)
+        stack.push_async_callback(book.write)
         background = await stack.enter_async_context(Background.open())
         if authenticator.people is not None:
             background.start("identity", authenticator.people.run())
+        lease_seconds = settings.answer_seconds + _MARGIN_SECONDS
+        limits = await stack.enter_async_context(open_limits(settings, lease_seconds, background, metrics, book.count))
         background.start("releases", watch.run())
         background.start("following", follower.run())
         background.start("intake", library.intake.run())
@@ -148,12 +166,15 @@ async def open_parts(settings: Settings, metrics: Metrics, reach: Reach = reach)
         probes = {"catalog": catalog.check, **_probes(indexes, release), "background": background.check}
         readiness = Readiness({**probes, "records": books.check}, metrics.ready)
         background.start("readiness", readiness.run())
+        background.start("usage", book.run())
+        background.start("engine costs", meter.run())
         yield Parts(
             settings=settings,
             authenticator=authenticator,
-            limits=Limits(settings.max_concurrency),
+            limits=limits,
+            usage=book,
             release=release,
-            answering=Answering(books.audit, metrics, settings.answer_seconds),
+            answering=Answering(books.audit, metrics, meter, settings.answer_seconds),
             readiness=readiness,
             metrics=metrics,
             exposition=Exposition(metrics.registry),

@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass, field
 
 from gateway.events import Confidence, Reason, Sources, Usage, Verdict
 from gateway.exchange import Asked, Exchange
+from gateway.metering import Tab
 from gateway.policy import judge, warnings
 from gateway.release import ModelVersion
 from retrieval.findings import Findings, Found
 from retrieval.store import Narrowing
-from serving.cost import cost_of
 from serving.generator import Finish, Piece
 from serving.grounding import Citation, ground
 from serving.markers import MarkerFilter
@@ -26,6 +26,7 @@ _DIGITS = 6
 class Draft:
     """Takes pieces as they come and gives the words to pass on; it becomes the record however the answer ends."""
 
+    tab: Tab
     findings: Findings | None = None
     confidence: Confidence | None = None
     rewritten: Rewritten = field(default_factory=lambda: Rewritten(""))
@@ -111,16 +112,15 @@ class Draft:
         self.timings["grounding"] = time.perf_counter() - began
         return Verdict(status, reason, answer, grounding.citations, unsupported, finish, told, self.confidence)
 
-    def settle(self, model: ModelVersion) -> Usage:
+    def settle(self) -> Usage:
         """What the answer took, and its question's rewriting; nothing else was generated for an abstention."""
         self.timings["total"] = time.perf_counter() - self._started
-        used = _together(self.finish, self.rewritten.used)
-        cost = cost_of(model.manifest.price, used)
-        return Usage(used.prompt_tokens, used.completion_tokens, used.cached_tokens, cost, self.timings)
+        used = self.tab.tokens
+        return Usage(used.prompt, used.completion, used.cached, self.tab.cost, self.timings)
 
     def record(self, exchange: Exchange) -> InteractionRecord:
         """What is kept, whether the answer was finished, failed or abandoned by its client."""
-        verdict, used = self.verdict, self.usage or self.settle(exchange.pins.model_version)
+        verdict, used = self.verdict, self.usage or self.settle()
         return InteractionRecord(
             id=exchange.id,
             created=exchange.created,
@@ -177,16 +177,6 @@ class Draft:
         if self.failure:
             return "failed"
         return self.verdict.status if self.verdict and self.usage else "left"
-
-
-def _together(*finishes: Finish | None) -> Finish:
-    done = [finish for finish in finishes if finish is not None]
-    return Finish(
-        "stop",
-        sum(finish.prompt_tokens for finish in done),
-        sum(finish.completion_tokens for finish in done),
-        sum(finish.cached_tokens for finish in done),
-    )
 
 
 def _asker(exchange: Exchange, searched_for: str | None) -> Asker:

@@ -8,13 +8,14 @@ GatewayError             status  code
  ├── Conflict               409  origin_conflict, changed_meanwhile, cannot_revert, already_decided
  ├── TooLarge               413  request_too_large
  ├── Invalid                422  invalid_request, document_refused
- ├── Overloaded             429  overloaded
+ ├── OverLimit              429  rate_limit_exceeded, insufficient_quota, overloaded
  ├── Internal               500  internal_error
  ├── Unavailable            503  engine_unavailable, embedder_unavailable, store_unavailable
  │                          503  catalog_unavailable, erasure_incomplete, issuer_unavailable, records_unavailable
  └── DeadlineExceeded       504  deadline_exceeded
 """
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from retrieval.errors import (
@@ -38,6 +39,7 @@ class GatewayError(Exception):
     status: ClassVar[int] = 500
     type: ClassVar[str] = "server_error"
     code: str = "internal_error"
+    headers: Sequence[tuple[bytes, bytes]] = ()
 
     def __init__(
         self, message: str, *, code: str | None = None, param: str | None = None, retry_after: float | None = None
@@ -96,10 +98,16 @@ class Invalid(GatewayError):
     status, type, code = 422, "invalid_request_error", "invalid_request"
 
 
-class Overloaded(GatewayError):
-    """Too much at once; the same request may succeed later."""
+class OverLimit(GatewayError):
+    """A limit of the caller's tenant or key is used up; the same request may succeed later."""
 
-    status, type, code = 429, "rate_limit_error", "overloaded"
+    status, type, code = 429, "rate_limit_error", "rate_limit_exceeded"
+
+    def __init__(
+        self, message: str, *, retry_after: float, headers: Sequence[tuple[bytes, bytes]], code: str | None = None
+    ) -> None:
+        super().__init__(message, code=code, retry_after=retry_after)
+        self.headers = headers
 
 
 class Internal(GatewayError):

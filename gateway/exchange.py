@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from gateway.caller import Caller
+from gateway.limits.admission import Spending
+from gateway.metering import Tab
 from gateway.release import ResolvedPins
 from gateway.tracing import UNTRACED, Trace
 from retrieval.acl import Principal
 from retrieval.store import Narrowing
+from serving.cost import at_most, list_cost
 from serving.generator import Message
 
 
@@ -34,9 +37,21 @@ class Exchange:
     asked: Asked
     caller: Caller
     pins: ResolvedPins
+    tab: Tab
     trace: Trace = UNTRACED
 
     @property
     def principal(self) -> Principal:
         """For whom everything is read."""
         return self.caller.principal
+
+    def most(self) -> Spending:
+        """What answering it can take at most."""
+        manifest = self.pins.model_version.manifest
+        rewriting = any(message.role == "user" for message in self.asked.history)
+        tokens = at_most(manifest, self.asked.max_tokens, rewriting=rewriting)
+        return Spending(manifest.name, tokens, list_cost(manifest.price, tokens))
+
+    def spending(self) -> Spending:
+        """What it has taken so far."""
+        return Spending(self.pins.model, self.tab.tokens, self.tab.cost)

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from deploy.pins import Pins
 from gateway.families import AXES, Families
+from serving.cost import Bill
 from serving.records import InteractionRecord
 
 OTHER = "other"
@@ -97,6 +98,10 @@ class Metrics:
         self._stages = made.histogram("stage_seconds", "Seconds per stage of an answer.", "stage")
         self._tokens = made.counter("tokens", "Tokens as the engine counted them.", "kind", "model")
         self._cost = made.counter("cost_dollars", "List cost of all answers.", "model")
+        self._effective_cost = made.counter(
+            "effective_cost_dollars", "What the engine cost while it worked, by whom it worked for.", "tenant", "model"
+        )
+        self._idle_cost = made.counter("idle_cost_dollars", "What the engine cost while it had nothing to do.")
         self._citations = made.counter(
             "citations", "Citations that hold, and markers removed because they pointed nowhere.", "validity", "model"
         )
@@ -153,6 +158,10 @@ class Metrics:
         self._records_dropped = made.counter("records_dropped", "Records of answers that could not be kept.")
         self._records_moved = made.counter("records_moved", "Records that SQL has taken from the spool.")
         self._decisions = made.counter("review_decisions", "What reviewers decided of answers.", "decision")
+        self.limits_ok = made.gauge("limits_config_ok", "1 while limits.yaml as it stands is in force.")
+        self.budgets_degraded = made.gauge(
+            "budgets_degraded", "1 while Redis is gone, and each process counts for itself."
+        )
         self._ready = made.gauge("part_ready", "1 while a part that answers need is there.", "part")
 
     def tenant(self, name: str) -> str:
@@ -210,6 +219,12 @@ class Metrics:
             self._tenant_tokens.labels(tenant, kind).inc(tokens)
         self._cost.labels(record.model).inc(record.cost)
         self._tenant_cost.labels(tenant).inc(record.cost)
+
+    def engine(self, bill: Bill) -> None:
+        """Count what the engine has cost; payers go by the labels of their tenants."""
+        self._idle_cost.inc(bill.idle)
+        for payer, dollars in bill.shares.items():
+            self._effective_cost.labels(payer.tenant, payer.model).inc(dollars)
 
     def generated(self, model: str, gaps: Iterable[float], *, fits: bool | None) -> None:
         """Seconds between the pieces of an answer, and whether it fits its schema, None where it had none to fit."""

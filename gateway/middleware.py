@@ -37,7 +37,8 @@ class RequestEdge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
+                own = [*state.get("limits", ()), (b"x-request-id", request_id.encode())]
+                message["headers"] = [*message.get("headers", ()), *own]
             await send(message)
 
         with self._tracing.request(scope["path"], scope["headers"]) as state["trace"]:

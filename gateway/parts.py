@@ -13,12 +13,13 @@ from gateway.caller import Caller
 from gateway.documents import Library
 from gateway.exposition import Exposition
 from gateway.follower import Follower
-from gateway.limits import Limits
+from gateway.limits.admission import Limits
 from gateway.metrics import Metrics
 from gateway.readiness import Readiness
 from gateway.release import Forced, Release, ResolvedPins
 from gateway.scopes import NEEDED, operation
 from gateway.settings import Settings
+from gateway.usage import UsageBook
 from gateway.watch import Watch
 from retrieval.acl import Principal
 from retrieval.records.store import RecordStore
@@ -31,6 +32,7 @@ class Parts:
     settings: Settings
     authenticator: Authenticator
     limits: Limits
+    usage: UsageBook
     release: Release
     answering: Answering
     readiness: Readiness

@@ -25,7 +25,9 @@ async def render(request: Request, error: Exception) -> Response:
     headers = {} if told.retry_after is None else {"retry-after": str(max(1, round(told.retry_after)))}
     if isinstance(told, errors.Unauthenticated):
         headers["www-authenticate"] = "Bearer"
-    return JSONResponse(told.body(request_id), status_code=told.status, headers=headers)
+    response = JSONResponse(told.body(request_id), status_code=told.status, headers=headers)
+    response.raw_headers.extend(told.headers)
+    return response
 
 
 async def render_unexpected(request: Request, error: Exception) -> Response:

@@ -31,6 +31,7 @@ NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
     "GET /v1/records": ("admin",),
     "GET /v1/records/{id}": ("admin",),
     "DELETE /v1/records": ("admin",),
+    "GET /v1/usage": ("ask", "search", "admin"),
     "GET /v1/release": ("release:read", "admin"),
     "GET /healthz": (),
     "GET /readyz": (),

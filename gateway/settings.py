@@ -1,9 +1,9 @@
 """What a deployment can set; the only online reader of the environment."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from retrieval.layout import Layout
@@ -67,7 +67,15 @@ class Settings(BaseSettings, Layout):
     traces_trust: bool = False
     """Whether a request's `traceparent` is believed."""
     max_concurrency: int = 64
-    """Answers in flight per tenant; above it the answer is 429."""
+    """Requests in flight per tenant, unless the limits say otherwise; above it the answer is 429."""
+    limits: Path | None = None
+    """The file of limits per tenant and key; without one, requests in flight alone are limited."""
+    redis_url: SecretStr | None = None
+    """Redis or Valkey, where all gateway processes count together; without one, each counts for itself."""
+    redis_lost_share: Annotated[float, Field(gt=0, le=1)] = 0.25
+    """The share of every limit that a process goes on with while Redis is gone."""
+    engine_dollars_per_hour: Annotated[float, Field(ge=0)] = 0.0
+    """What the engine costs, for effective and idle cost; of an engine that several gateways use, their share."""
     answer_seconds: float = 120.0
     """Deadline of one answer; past it the answer is 504."""
     audit: Literal["best-effort", "required"] = "best-effort"

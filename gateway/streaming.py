@@ -6,7 +6,7 @@ connection to the engine and so frees it.
 
 import asyncio
 from collections.abc import AsyncGenerator, Coroutine, Mapping
-from contextlib import AbstractContextManager, aclosing
+from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any, Protocol
 
 import msgspec
@@ -17,6 +17,7 @@ from starlette.types import Message, Receive, Scope, Send
 from gateway.errors import GatewayError, as_gateway_error
 from gateway.events import AnswerEvent, Sources, Usage, Verdict
 from gateway.exchange import Exchange
+from gateway.limits.admission import Admission
 
 _log = structlog.get_logger()
 encode = msgspec.json.Encoder().encode
@@ -54,7 +55,7 @@ class AnswerResponse(Response):
         exchange: Exchange,
         events: AsyncGenerator[AnswerEvent],
         wire: Wire,
-        admission: AbstractContextManager[dict[str, str]],
+        admission: AbstractAsyncContextManager[Admission],
         *,
         stream: bool,
     ) -> None:
@@ -67,12 +68,16 @@ class AnswerResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer until done or until the client has gone."""
-        with self._admission as limits:
-            headers = {**self._exchange.pins.headers(), "x-twinpin-cache": "bypass", **limits}
+        async with self._admission as admission:
+            scope["state"]["limits"] = admission.headers
+            headers = {**self._exchange.pins.headers(), "x-twinpin-cache": "bypass"}
             sending = (
                 self._send_stream(send, headers, scope["state"]) if self._stream else self._send_body(send, headers)
             )
-            await unless_disconnected(sending, receive)
+            try:
+                await unless_disconnected(sending, receive)
+            finally:
+                admission.spent = self._exchange.spending()
 
     async def _send_body(self, send: Send, headers: dict[str, str]) -> None:
         seen: dict[type, Any] = {}

@@ -31,7 +31,8 @@ class GenerationRequest:
 
     `model` is the served name from a manifest, never a client's string. `response_format` is OpenAI's object and is
     passed on unchanged. `cache_salt` is hexadecimal, at most 128 characters; answers with different salts share no
-    prefix cache. `trace` are headers that say which trace the work belongs to.
+    prefix cache. `trace` are headers that say which trace the work belongs to. `prompt_tokens` is not told: it is an
+    upper estimate for whoever counts what was cut off.
     """
 
     model: str
@@ -42,6 +43,7 @@ class GenerationRequest:
     cache_salt: str | None
     request_id: str
     trace: Mapping[str, str] = field(default_factory=dict)
+    prompt_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +66,8 @@ class Finish:
 Piece = Text | Finish
 
 
-class Generator(Protocol):
-    """Where answers come from; every implementation keeps the promises of `tests/contracts/generator.py`."""
+class Generates(Protocol):
+    """What answers a request."""
 
     def generate(self, request: GenerationRequest) -> AbstractAsyncContextManager[AsyncIterator[Piece]]:
         """Open the answer to a request.
@@ -74,6 +76,10 @@ class Generator(Protocol):
         `Finish`, the last. Leaving the block early frees the engine. Raises `GenerationError`.
         """
         ...
+
+
+class Generator(Generates, Protocol):
+    """Where answers come from; every implementation keeps the promises of `tests/contracts/generator.py`."""
 
     async def check(self, model: str) -> None:
         """Return when `model` is served and answers a one-token probe; raise `GenerationError` when not."""

@@ -10,7 +10,7 @@ from serving.errors import GenerationError, GenerationTimeout
 from serving.followups.phrases import words_of
 from serving.followups.rule import stand_alone
 from serving.followups.words import ASKING, AUXILIARIES
-from serving.generator import Finish, GenerationRequest, Generator, Message, Sampling, Text
+from serving.generator import Finish, Generates, GenerationRequest, Message, Sampling, Text
 from serving.manifest import ModelManifest, RewritePrompt
 from serving.markers import strip_markers
 from serving.untrusted import fenced, one_line, without_special_tokens
@@ -29,14 +29,13 @@ class Rewritten:
     """`question` is what to search for; `earlier` are stand-alone questions of the turns before it, newest last.
 
     `by` says who changed the words of the question, None where they are the user's. `failure` is why the model that was
-    asked did not; `used` is what the engine counted for it.
+    asked did not.
     """
 
     question: str
     earlier: tuple[str, ...] = ()
     by: Literal["rule", "model"] | None = None
     failure: Failure | None = None
-    used: Finish | None = None
 
 
 def rewrite_by_rule(question: str, history: Sequence[Message]) -> Rewritten:
@@ -48,7 +47,7 @@ def rewrite_by_rule(question: str, history: Sequence[Message]) -> Rewritten:
 class Rewriter:
     """Rewrites as a model version says; `generator` serves that version and `count_tokens` is its tokenizer's."""
 
-    def __init__(self, manifest: ModelManifest, generator: Generator, count_tokens: Callable[[str], int]) -> None:
+    def __init__(self, manifest: ModelManifest, generator: Generates, count_tokens: Callable[[str], int]) -> None:
         self._manifest = manifest
         self._generator = generator
         self._count = count_tokens
@@ -76,23 +75,22 @@ class Rewriter:
         self, request: GenerationRequest, question: str, history: Sequence[Message], by_rule: Rewritten
     ) -> Rewritten:
         pieces: list[str] = []
-        used: Finish | None = None
+        finished = False
         failure: Failure = "unusable"
         try:
             async with asyncio.timeout(self._manifest.rewrite.seconds), self._generator.generate(request) as stream:
                 async for piece in stream:
                     if isinstance(piece, Text):
                         pieces.append(piece.text)
-                    else:
-                        used = piece
+                    finished = isinstance(piece, Finish)
         except (TimeoutError, GenerationTimeout):
             failure = "timeout"
         except GenerationError:
             failure = "engine"
         made = _first_line("".join(pieces))
-        if used is None or not is_usable(made, question, history):
-            return Rewritten(by_rule.question, by_rule.earlier, by_rule.by, failure, used)
-        return Rewritten(made, by_rule.earlier, None if made == question else "model", None, used)
+        if not finished or not is_usable(made, question, history):
+            return Rewritten(by_rule.question, by_rule.earlier, by_rule.by, failure)
+        return Rewritten(made, by_rule.earlier, None if made == question else "model")
 
     def _request(
         self, prompt: RewritePrompt, question: str, history: Sequence[Message], cache_salt: str | None, request_id: str
@@ -100,7 +98,8 @@ class Rewriter:
         rewriting = self._manifest.rewrite
         asked = _harmless(question, prompt)
         fixed = self._count(prompt.system) + self._count(prompt.question.format(turns="", question=asked))
-        room = self._manifest.context_tokens - rewriting.tokens - 2 * self._manifest.message_overhead_tokens - fixed
+        fixed += 2 * self._manifest.message_overhead_tokens
+        room = self._manifest.context_tokens - rewriting.tokens - fixed
         turns = "".join(reversed(list(self._fitting(prompt, history, room))))
         return GenerationRequest(
             model=self._manifest.served_name,
@@ -113,6 +112,7 @@ class Rewriter:
             response_format=None,
             cache_salt=cache_salt,
             request_id=request_id,
+            prompt_tokens=fixed + self._count(turns),
         )
 
     def _fitting(self, prompt: RewritePrompt, history: Sequence[Message], room: int) -> Iterator[str]:

@@ -9,6 +9,7 @@ from gateway.limits.caps import MEASURES, NANO, Caps, Measure
 SLOTS = 50  # parts of a window: what was taken leaves it at most one part late, never early
 SOON_SECONDS = 1.0  # when something in flight may have ended
 Whose = Literal["tenant", "key"]
+State = Literal["in process", "shared", "degraded"]
 
 
 class BudgetsUnavailable(Exception):
@@ -77,6 +78,11 @@ class Budgets(Protocol):
     Something is admitted while each budget that it needs has any left, so that a budget is passed by less than one
     reservation. What was taken counts from the moment it was reserved, for its window and at most a `SLOTS`th more.
     """
+
+    @property
+    def state(self) -> State:
+        """Who counts together: this process, all of them, or each with a share as what they share is gone."""
+        ...
 
     async def reserve(self, claims: tuple[Claim, ...], need: Amounts) -> Lease | Refusal:
         """Take `need` and a place from all claims, or nothing from any. Raises BudgetsUnavailable."""

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol
 
 import msgspec
 import yaml
@@ -69,6 +69,24 @@ class Limited:
     def of_key(self, prefix: str) -> Caps:
         """The limits of the key that begins like this."""
         return self.keys.get(prefix, self.key)
+
+
+class InForce(Protocol):
+    """Where the limits that count now are found; `refusal` says why later ones do not."""
+
+    @property
+    def limited(self) -> Limited: ...
+
+    @property
+    def refusal(self) -> str | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanging:
+    """Limits of a deployment that has no file of them."""
+
+    limited: Limited
+    refusal: None = None
 
 
 class _Written(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

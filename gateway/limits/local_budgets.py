@@ -1,15 +1,18 @@
 """Budgets of this process alone, in memory."""
 
+import asyncio
 import secrets
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import NoReturn
 
-from gateway.limits.budgets import SOON_SECONDS, Amounts, Claim, Lease, Level, Refusal, Used, levels_of
+from gateway.limits.budgets import SOON_SECONDS, Amounts, Claim, Lease, Level, Refusal, State, Used, levels_of
 from gateway.limits.caps import MEASURES
 from gateway.limits.window import Window
 
 _UNCOUNTED = -1
+_FORGET_SECONDS = 60.0
 
 
 @dataclass(slots=True)
@@ -22,6 +25,8 @@ class _Account:
 
 class LocalBudgets:
     """Nothing here waits, so that every call is one step for all others."""
+
+    state: State = "in process"
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -52,6 +57,12 @@ class LocalBudgets:
 
     async def close(self) -> None:
         self._accounts.clear()
+
+    async def run(self) -> NoReturn:
+        """Forget, now and then, for as long as the process lives."""
+        while True:
+            await asyncio.sleep(_FORGET_SECONDS)
+            self.forget()
 
     def forget(self) -> None:
         """Drop the accounts that hold nothing any more."""

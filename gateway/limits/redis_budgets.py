@@ -15,10 +15,20 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from gateway.limits.budgets import SLOTS, Amounts, BudgetsUnavailable, Claim, Lease, Level, Refusal, Used, levels_of
+from gateway.limits.budgets import (
+    SLOTS,
+    Amounts,
+    BudgetsUnavailable,
+    Claim,
+    Lease,
+    Level,
+    Refusal,
+    State,
+    Used,
+    levels_of,
+)
 from gateway.limits.caps import MEASURES
 
-_PATIENCE_SECONDS = 0.5
 _CONNECTIONS = 64
 _KEYS = 1 + len(MEASURES)  # of one claim
 _HEAD, _TOLD = 4, 1 + 2 * len(MEASURES)  # of the script's answer: what is said once, and of one claim
@@ -32,16 +42,11 @@ class RedisBudgets:
     waiting for a reservation leaves it to be given back.
     """
 
-    def __init__(self, url: str, lease_seconds: float) -> None:
-        pool = BlockingConnectionPool.from_url(
-            url,
-            max_connections=_CONNECTIONS,
-            timeout=_PATIENCE_SECONDS,
-            socket_timeout=_PATIENCE_SECONDS,
-            socket_connect_timeout=_PATIENCE_SECONDS,
-            retry=Retry(NoBackoff(), 0),  # a script whose answer was lost may have run
-        )
-        self._redis = Redis.from_pool(pool)
+    state: State = "shared"
+
+    def __init__(self, url: str, lease_seconds: float, patience: float = 0.5) -> None:
+        """`patience` is in seconds, for a connection and for an answer. Raises BudgetsUnavailable for no good URL."""
+        self._redis = Redis.from_pool(_pool(url, patience))
         self._expires = str(int(1000 * lease_seconds))
         self._reserve = self._redis.register_script(_script("reserve"))
         self._settle = self._redis.register_script(_script("settle"))
@@ -123,6 +128,21 @@ class RedisBudgets:
             lease = reserving.result()
             if isinstance(lease, Lease):
                 self._start(self._settled(lease, Amounts(requests=lease.held.requests)))
+
+
+def _pool(url: str, patience: float) -> BlockingConnectionPool:
+    try:
+        return BlockingConnectionPool.from_url(
+            url,
+            max_connections=_CONNECTIONS,
+            timeout=patience,
+            socket_timeout=patience,
+            socket_connect_timeout=patience,
+            retry=Retry(NoBackoff(), 0),  # a script whose answer was lost may have run
+        )
+    except ValueError:
+        told = "TWINPIN_REDIS_URL is no address of Redis: write redis://HOST:PORT, rediss://HOST:PORT or unix://PATH"
+        raise BudgetsUnavailable(told) from None
 
 
 def _script(name: str) -> str:

@@ -5,7 +5,7 @@ from typing import NoReturn
 
 import structlog
 
-from gateway.limits.budgets import Amounts, BudgetsUnavailable, Claim, Lease, Level, Refusal
+from gateway.limits.budgets import Amounts, BudgetsUnavailable, Claim, Lease, Level, Refusal, State
 from gateway.limits.local_budgets import LocalBudgets
 from gateway.limits.redis_budgets import RedisBudgets
 
@@ -21,6 +21,10 @@ class SurvivingBudgets:
         self._alone = alone
         self._share = share
         self.degraded = False
+
+    @property
+    def state(self) -> State:
+        return "degraded" if self.degraded else "shared"
 
     async def reserve(self, claims: tuple[Claim, ...], need: Amounts) -> Lease | Refusal:
         if not self.degraded:

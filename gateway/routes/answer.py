@@ -31,7 +31,7 @@ async def answer(request: Request, body: AnswerRequest) -> Response:
         user=body.user,
     )
     exchange = here.answering.open(asked, asking, pins(request, asking.principal), request.state.trace)
-    admission = here.limits.admit(asking.principal.tenant)
+    admission = here.limits.admit(asking, exchange.most())
     return AnswerResponse(
         exchange, here.answering.events(exchange), NativeWire(exchange), admission, stream=bool(body.stream)
     )
@@ -55,7 +55,7 @@ async def chat_completions(request: Request, body: ChatRequest) -> Response:
     exchange = here.answering.open(asked, asking, pins(request, asking.principal), request.state.trace)
     include_usage = body.stream_options is not None and body.stream_options.include_usage
     wire = OpenAIWire(exchange, body.model, include_usage, body.ignored())
-    admission = here.limits.admit(asking.principal.tenant)
+    admission = here.limits.admit(asking, exchange.most())
     return AnswerResponse(exchange, here.answering.events(exchange), wire, admission, stream=bool(body.stream))
 
 

@@ -32,6 +32,7 @@ from gateway.document_schemas import (
 from gateway.documents import Library
 from gateway.errors import Conflict, Forbidden, GatewayError, Invalid, NotFound
 from gateway.parts import parts, pins
+from gateway.routes.admitted import Admitted
 from retrieval.acl import Access, Principal
 from retrieval.described import described, outcome_fields, readable, version_fields
 from retrieval.documents import Outcome
@@ -39,7 +40,7 @@ from retrieval.entries import Document
 from retrieval.errors import DocumentMissing
 from retrieval.sql.ingestions import Progress
 
-router = APIRouter()
+router = APIRouter(route_class=Admitted)
 _ALL, _ONE, _INGESTION = "/v1/documents", "/v1/documents/{id:path}", "/v1/ingestions/{id}"
 
 

@@ -17,7 +17,10 @@ async def healthz() -> dict[str, str]:
 
 @router.get("/readyz")
 async def readyz(request: Request) -> Response:
-    """Every part that answers need, each with its state; 503 unless all are ready, whatever file was refused."""
+    """Every part that answers need, each with its state; 503 unless all are ready.
+
+    Neither a file that was refused nor Redis being gone keeps anybody waiting.
+    """
     here = parts(request)
     checks = await here.readiness.checks()
     ready = all(check == "ready" for check in checks.values())
@@ -27,7 +30,8 @@ async def readyz(request: Request) -> Response:
     identity = (
         {} if people is None else {"identity": {"refused": people.refusal is not None, "issuers": people.states()}}
     )
-    body = {"status": "ready" if ready else "not ready", "checks": checks, "release": release, **identity}
+    status, limits = "ready" if ready else "not ready", here.limits.states()
+    body = {"status": status, "checks": checks, "release": release, "limits": limits, **identity}
     return JSONResponse(body, status_code=200 if ready else 503)
 
 

@@ -8,13 +8,14 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from gateway.parts import caller, parts, pins
+from gateway.routes.admitted import Admitted
 from gateway.schemas import SearchRequest, narrowing_of
 from gateway.spans import of_retrieval
 from gateway.streaming import server_timing
 from gateway.wire import passage
 from retrieval.acl import access_filter
 
-router = APIRouter()
+router = APIRouter(route_class=Admitted)
 
 
 @router.post("/v1/search")
@@ -22,14 +23,13 @@ async def search(request: Request, body: SearchRequest) -> Response:
     """Passages with text, spans and scores per stage, best first."""
     principal, here = (await caller(request)).principal, parts(request)
     resolved = pins(request, principal)
-    with here.limits.admit(principal.tenant) as limits:
-        finder = resolved.index_version.finder
-        with request.state.trace.child("retrieval", of_retrieval(resolved)) as span:
-            async with asyncio.timeout(here.settings.answer_seconds):
-                findings = await finder.find(
-                    body.query, access_filter(principal), narrowing_of(body.filter), limit=body.limit, confident=False
-                )
-            span.laps(findings.timings)
+    finder = resolved.index_version.finder
+    with request.state.trace.child("retrieval", of_retrieval(resolved)) as span:
+        async with asyncio.timeout(here.settings.answer_seconds):
+            findings = await finder.find(
+                body.query, access_filter(principal), narrowing_of(body.filter), limit=body.limit, confident=False
+            )
+        span.laps(findings.timings)
     here.metrics.found(resolved.index, findings)
     shown: dict[str, Any] = {
         "object": "search",
@@ -44,7 +44,6 @@ async def search(request: Request, body: SearchRequest) -> Response:
     }
     headers = {
         **resolved.headers(),
-        **limits,
         "x-twinpin-cache": "bypass",
         "server-timing": server_timing(findings.timings),
     }

@@ -190,3 +190,15 @@ records = sa.Table(
     sa.Index("records_about", "about", "kind"),
     sa.Index("records_kind", "kind", "created"),
 )
+usage = sa.Table(
+    "usage",
+    tables,
+    *_key("tenant"),
+    sa.Column("day", sa.Date, primary_key=True),
+    sa.Column("model", Name, primary_key=True),
+    sa.Column("requests", sa.BigInteger, nullable=False),
+    sa.Column("prompt_tokens", sa.BigInteger, nullable=False),
+    sa.Column("completion_tokens", sa.BigInteger, nullable=False),
+    sa.Column("cached_tokens", sa.BigInteger, nullable=False),
+    sa.Column("cost", sa.BigInteger, nullable=False),  # billionths of a US dollar
+)

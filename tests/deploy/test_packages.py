@@ -32,12 +32,12 @@ def run(system: Path) -> subprocess.CompletedProcess[str]:
 
 def test_what_is_missing_is_installed_and_no_server_started(system: Path) -> None:
     done = run(system)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "installing postgresql prometheus\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "installing postgresql prometheus redis-server\n", "")
     assert (system / "ran").read_text().splitlines() == [
         " apt-get update -qq",
         "create_main_cluster = false",
         "services: 101",
-        "noninteractive apt-get install -qq -y --no-install-recommends postgresql prometheus",
+        "noninteractive apt-get install -qq -y --no-install-recommends postgresql prometheus redis-server",
         "create_main_cluster = false",
         "services: 101",
     ]
@@ -56,8 +56,8 @@ def test_a_machine_that_starts_no_services_keeps_its_rule(system: Path) -> None:
 
 
 def test_nothing_is_done_when_all_is_there(system: Path) -> None:
-    for program in ("lib/postgresql/15/bin/postgres", "bin/promtool"):
-        (system / "usr" / program).parent.mkdir(parents=True)
+    for program in ("lib/postgresql/15/bin/postgres", "bin/promtool", "bin/redis-server"):
+        (system / "usr" / program).parent.mkdir(parents=True, exist_ok=True)
         (system / "usr" / program).touch()
     assert (run(system).returncode, (system / "ran").exists()) == (0, False)
 
@@ -66,4 +66,4 @@ def test_who_may_not_install_is_told_what_to_install(system: Path) -> None:
     (system / "bin" / "id").write_text("#!/bin/sh\necho 1000\n")
     done = run(system)
     assert (done.returncode, (system / "ran").exists()) == (1, False)
-    assert "sudo apt-get install --no-install-recommends postgresql prometheus" in done.stderr
+    assert "sudo apt-get install --no-install-recommends postgresql prometheus redis-server" in done.stderr

@@ -21,7 +21,7 @@ from deploy.keys import create_key
 from deploy.pinboard import read_pinboard
 from deploy.pins import Pin, Pins
 from gateway.app import Outside, open_parts
-from gateway.limits import Limits
+from gateway.limits.admission import Limits
 from gateway.metrics import Metrics
 from gateway.parts import Opening, Parts
 from gateway.readiness import Readiness
@@ -163,9 +163,9 @@ class House:
     broken: dict[str, Exception] = field(default_factory=dict)
     slow: dict[str, asyncio.Event] = field(default_factory=dict)
     readiness: Readiness = field(default_factory=lambda: Readiness({}))
-    limits: Limits = field(default_factory=lambda: Limits(0))
     app: FastAPI = field(default_factory=FastAPI)
     client: TestClient = field(init=False)
+    limits: Limits = field(init=False)
 
     def pin(self, index: Pin, model: Pin) -> None:
         """Write `releases.yaml`, in one go: it is being followed."""

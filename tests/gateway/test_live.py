@@ -133,6 +133,9 @@ async def test_a_client_that_leaves_between_two_words_frees_the_engine(live: Liv
     assert exchange.left_early
     assert 0 < len(exchange.given) < 90
     await until(lambda: live.house.limits.in_flight == 0)
+    (day,) = (await live.client.get("/v1/usage", headers=live.house.headers("ana"))).json()["days"]
+    assert day["completion_tokens"] == len(exchange.given), "what came, by the model's own count"
+    assert 0 <= day["prompt_tokens"] - sum(len(one.content.split()) for one in exchange.request.messages) < 60
 
 
 async def test_too_many_at_once_are_429_with_retry_after_until_one_ends(live: Live) -> None:
@@ -157,6 +160,21 @@ async def test_too_many_at_once_are_429_with_retry_after_until_one_ends(live: Li
     assert [(await task).status_code for task in waiting] == [200, 200]
     await until(lambda: live.house.limits.in_flight == 0)
     assert (await live.ask()).status_code == 200
+
+
+async def test_of_many_at_once_as_many_are_let_in_as_the_budget_has_room_for(tmp_path: Path) -> None:
+    """Each holds its estimate while it is answered: ten, and the eleventh that passes the limit by less than one."""
+    limits = tmp_path / "limits.yaml"
+    limits.write_text("defaults: {tenant: {tokens: 20001/hour}}", "utf-8")
+    async with serving(make_house(tmp_path, limits=limits)) as live:
+        live.house.model.gate = asyncio.Event()
+        asking = [asyncio.create_task(live.ask(stream=n % 2 == 0)) for n in range(64)]
+        await until(lambda: sum(task.done() for task in asking) == 53)
+        assert live.house.limits.in_flight == 11
+        live.house.model.gate.set()
+        statuses = [(await task).status_code for task in asking]
+        assert (statuses.count(200), statuses.count(429)) == (11, 53)
+        assert (await live.ask()).status_code == 200, "far less was used than was held"
 
 
 async def test_one_tenants_load_leaves_another_alone(live: Live) -> None:

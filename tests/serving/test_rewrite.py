@@ -88,10 +88,9 @@ async def test_the_model_writes_it_with_a_prompt_of_its_own() -> None:
     rewritten = await rewrite(by_model(tokens=32), generator)
     assert (rewritten.question, rewritten.by, rewritten.failure) == (STANDING, "model", None)
     assert rewritten.earlier == ("What is throat cancer?",)
-    assert rewritten.used is not None
-    assert rewritten.used.completion_tokens > 0
     request = sent(generator)
     assert (request.model, request.max_tokens, request.cache_salt) == (by_model().served_name, 32, "5a17")
+    assert request.prompt_tokens >= sum(len(message.content.split()) for message in request.messages)
     assert (request.sampling, request.request_id) == (Sampling(stop=("\n",)), "ans_1")
     assert request.messages == (
         Message("system", PROMPT.system),
@@ -128,12 +127,6 @@ async def test_a_slow_model_is_not_waited_for() -> None:
     assert (rewritten.question, rewritten.failure) == (STANDING, "timeout")
     assert asyncio.get_running_loop().time() - started < 1.0
     assert generator.exchanges[0].left_early
-
-
-async def test_what_was_spent_on_an_unusable_rewriting_is_told() -> None:
-    rewritten = await rewrite(by_model(), saying("I do not know."))
-    assert rewritten.used is not None
-    assert rewritten.used.completion_tokens == 1
 
 
 async def test_a_long_question_is_none_to_ask_the_model_about() -> None:

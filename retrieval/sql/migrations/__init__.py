@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from retrieval.errors import CatalogError
 from retrieval.sql.tables import tables
 
-HEAD = "0002"
+HEAD = "0003"
 
 
 def revision(connection: sa.Connection) -> str | None:

@@ -1,0 +1,133 @@
+"""May they, now: one request's way in and out, past the budgets of its tenant and of its key."""
+
+import math
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from gateway.caller import Caller
+from gateway.errors import OverLimit
+from gateway.limits.budgets import Amounts, Budgets, Claim, Lease, Level, Refusal
+from gateway.limits.caps import NANO, NO_CAPS, InForce
+from serving.cost import Tokens
+
+RawHeaders: TypeAlias = Sequence[tuple[bytes, bytes]]
+_KEY = "key:"
+_NAMES = {"tenant": "your tenant", "key": "this API key"}
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What a request takes, or may take at most: the tokens of a model version, and what they cost by the list."""
+
+    model: str | None = None
+    tokens: Tokens = field(default_factory=Tokens)
+    cost: float = 0.0
+
+    def amounts(self) -> Amounts:
+        """As budgets count it: one request, tokens, whole billionths of a dollar."""
+        return Amounts(1, self.tokens.total, round(self.cost * NANO))
+
+
+@dataclass(slots=True)
+class Admission:
+    """A request that is let in. Whoever learns what it took writes that down in `spent`."""
+
+    headers: RawHeaders
+    spent: Spending
+
+
+class Limits:
+    """Reserves what a request may take, and settles what it took however it ends."""
+
+    def __init__(
+        self,
+        in_force: InForce,
+        budgets: Budgets,
+        counted: Callable[[str, Spending], None],
+        refused: Callable[[str, str, str], None],
+    ) -> None:
+        """`counted` is told of each request that was let in, `refused` which limit of whom the others met."""
+        self._in_force = in_force
+        self._budgets = budgets
+        self._counted = counted
+        self._refused = refused
+        self.in_flight = 0
+
+    @asynccontextmanager
+    async def admit(self, caller: Caller, most: Spending = Spending()) -> AsyncIterator[Admission]:
+        """Hold a place and `most` of the budgets until the block ends; OverLimit when one of them is used up."""
+        lease = await self._reserve(self.claims(caller), most)
+        admission = Admission(headers_of(lease.levels), Spending(most.model))
+        self.in_flight += 1
+        try:
+            yield admission
+        finally:
+            self.in_flight -= 1
+            self._counted(caller.principal.tenant, admission.spent)
+            await self._budgets.settle(lease, admission.spent.amounts())
+
+    def states(self) -> dict[str, str]:
+        """How the limits themselves are, for whoever watches this process."""
+        return {"budgets": self._budgets.state, "config": "refused" if self._in_force.refusal else "in force"}
+
+    async def levels(self, claims: tuple[Claim, ...]) -> tuple[Level, ...]:
+        """How limits stand now."""
+        return await self._budgets.look(claims)
+
+    def claims(self, caller: Caller) -> tuple[Claim, ...]:
+        """Whose budgets a caller's request takes from: its tenant's, and those of its key where that has any."""
+        tenant, limited = caller.principal.tenant, self._in_force.limited
+        claims = (self.of_tenant(tenant),)
+        if caller.credential.startswith(_KEY):
+            caps = limited.of_key(caller.credential.removeprefix(_KEY))
+            if caps != NO_CAPS:
+                return (*claims, Claim("key", tenant, caller.credential, caps))
+        return claims
+
+    def of_tenant(self, tenant: str) -> Claim:
+        """A tenant's budgets alone."""
+        return Claim("tenant", tenant, "", self._in_force.limited.of_tenant(tenant))
+
+    async def _reserve(self, claims: tuple[Claim, ...], most: Spending) -> Lease:
+        outcome = await self._budgets.reserve(claims, most.amounts())
+        if isinstance(outcome, Refusal):
+            self._refused(outcome.level.measure, outcome.level.whose, claims[0].tenant)
+            raise _over(outcome)
+        return outcome
+
+
+def headers_of(levels: Iterable[Level]) -> RawHeaders:
+    """OpenAI's `x-ratelimit-*`: of each measure the limit that is nearest, the tenant's or the key's."""
+    nearest: dict[str, Level] = {}
+    for level in levels:
+        if level.measure not in nearest or level.remaining < nearest[level.measure].remaining:
+            nearest[level.measure] = level
+    return [header for level in nearest.values() for header in _headers(level)]
+
+
+def _headers(level: Level) -> Iterable[tuple[bytes, bytes]]:
+    yield f"x-ratelimit-limit-{level.measure}".encode(), f"{level.limit:.15g}".encode()
+    yield f"x-ratelimit-remaining-{level.measure}".encode(), f"{level.remaining:.15g}".encode()
+    yield f"x-ratelimit-reset-{level.measure}".encode(), f"{math.ceil(level.reset)}s".encode()
+
+
+def _over(refusal: Refusal) -> OverLimit:
+    level, wait = refusal.level, max(1, math.ceil(refusal.wait))
+    whose = _NAMES[level.whose]
+    headers = headers_of(refusal.levels)
+    match level.measure:
+        case "concurrency":
+            told = f"{level.limit:g} requests are in flight for {whose}: wait for one to end"
+            return OverLimit(told, code="overloaded", retry_after=wait, headers=headers)
+        case "dollars":
+            told = f"{whose} may spend {level.limit:g} dollars in {_span(level)}, and has: try again in {wait} s"
+            return OverLimit(told, code="insufficient_quota", retry_after=wait, headers=headers)
+        case _:
+            told = f"{whose} may take {level.limit:g} {level.measure} in {_span(level)}, and has: try again in {wait} s"
+            return OverLimit(told, retry_after=wait, headers=headers)
+
+
+def _span(level: Level) -> str:
+    return f"any {level.seconds} s"

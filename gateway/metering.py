@@ -1,0 +1,128 @@
+"""What answers take of the engine: the tokens of each to the last one that came, and their share of what it costs."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import NoReturn
+
+from gateway.metrics import Metrics
+from gateway.release import ModelVersion
+from serving.cost import EngineBill, Payer, Tokens, list_cost, work
+from serving.generator import Finish, GenerationRequest, Piece
+
+_BILL_SECONDS = 1.0
+_HOUR_SECONDS = 3_600.0
+
+
+class EngineMeter:
+    """Charges the engine's time, busy and idle, to those it works for, and tells the metrics each second."""
+
+    def __init__(self, dollars_per_hour: float, metrics: Metrics, clock: Callable[[], float] = time.monotonic) -> None:
+        self._metrics = metrics
+        self._clock = clock
+        self._bill = EngineBill(dollars_per_hour / _HOUR_SECONDS, clock())
+
+    def tab(self, tenant: str, model: ModelVersion) -> "Tab":
+        """The engine as one answer is to ask it."""
+        return Tab(self, Payer(self._metrics.tenant(tenant), model.manifest.name), model)
+
+    def begin(self, payer: Payer) -> None:
+        """A generation begins."""
+        self._bill.begin(self._clock(), payer)
+
+    def did(self, payer: Payer, work: float) -> None:
+        """So much was done for it."""
+        self._bill.did(payer, work)
+
+    def end(self, payer: Payer) -> None:
+        """It is over."""
+        self._bill.end(self._clock(), payer)
+
+    def bill(self) -> None:
+        """Tell what the engine has cost since the last time."""
+        self._metrics.engine(self._bill.close(self._clock()))
+
+    async def run(self) -> NoReturn:
+        """Bill for as long as the process lives."""
+        while True:
+            await asyncio.sleep(_BILL_SECONDS)
+            self.bill()
+
+
+class Tab:
+    """A model version's engine that counts what one answer takes of it.
+
+    A generation that ends brings the engine's own counts. One that is cut off, by a failure or by a client that went
+    away, is counted here: what came by the model's tokenizer, its prompt as it was estimated.
+    """
+
+    def __init__(self, meter: EngineMeter, payer: Payer, model: ModelVersion) -> None:
+        self._meter = meter
+        self._payer = payer
+        self._model = model
+        self.tokens = Tokens()
+
+    @property
+    def cost(self) -> float:
+        """By the list, in US dollars."""
+        return list_cost(self._model.manifest.price, self.tokens)
+
+    @asynccontextmanager
+    async def generate(self, request: GenerationRequest) -> AsyncGenerator[AsyncIterator[Piece]]:
+        self._meter.begin(self._payer)
+        try:
+            async with self._model.generator.generate(request) as pieces:
+                counting = _Counting(pieces, request, self._did)
+                try:
+                    yield counting
+                finally:
+                    self.tokens += counting.tokens(self._model.count_tokens)
+        finally:
+            self._meter.end(self._payer)
+
+    def _did(self, tokens: Tokens) -> None:
+        self._meter.did(self._payer, work(self._model.manifest.price, tokens))
+
+
+class _Counting:
+    """Passes pieces on; each is about a token, which the finish sets right."""
+
+    def __init__(self, pieces: AsyncIterator[Piece], request: GenerationRequest, did: Callable[[Tokens], None]) -> None:
+        self._pieces = pieces
+        self._prompt = request.prompt_tokens
+        self._did = did
+        self._said: list[str] = []
+        self._finish: Finish | None = None
+
+    def __aiter__(self) -> AsyncIterator[Piece]:
+        return self
+
+    async def __anext__(self) -> Piece:
+        piece = await anext(self._pieces)
+        if isinstance(piece, Finish):
+            self._finish = piece
+            self._did(self._missed(piece))
+        else:
+            self._did(_ONE if self._said else Tokens(self._prompt, 1))
+            self._said.append(piece.text)
+        return piece
+
+    def tokens(self, count: Callable[[str], int]) -> Tokens:
+        """What has been taken, in the end or so far."""
+        if self._finish is not None:
+            return _counted(self._finish)
+        return Tokens(self._prompt, count("".join(self._said)))
+
+    def _missed(self, finish: Finish) -> Tokens:
+        """What the engine has done beyond what was counted as it came."""
+        told = _counted(finish)
+        prompt = 0 if self._said else told.prompt - told.cached
+        return Tokens(prompt, max(0, told.completion - len(self._said)))
+
+
+_ONE = Tokens(0, 1)
+
+
+def _counted(finish: Finish) -> Tokens:
+    return Tokens(finish.prompt_tokens, finish.completion_tokens, finish.cached_tokens)

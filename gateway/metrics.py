@@ -121,7 +121,9 @@ class Metrics:
             "What users said of answers, and whether they gave a correction.",
             *("rating", "failure", "corrected", *AXES),
         )
-        self.in_flight = made.gauge("answers_in_flight", "Answers being made now.")
+        self.in_flight = made.gauge(
+            "answers_in_flight", "Answers, searches and requests about documents under way now."
+        )
 
     def _declare_finding(self, made: Families) -> None:
         self._misses = made.counter("retrieval_misses", "Findings without a single passage.", "index")

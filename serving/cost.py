@@ -115,4 +115,4 @@ class EngineBill:
 
 def _divided(dollars: float, parts: Mapping[Payer, float]) -> dict[Payer, float]:
     whole = sum(parts.values())
-    return {payer: dollars * part / whole for payer, part in parts.items()} if dollars else {}
+    return {payer: dollars * (part / whole) for payer, part in parts.items()} if dollars else {}

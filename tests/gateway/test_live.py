@@ -177,6 +177,41 @@ async def test_of_many_at_once_as_many_are_let_in_as_the_budget_has_room_for(tmp
         assert (await live.ask()).status_code == 200, "far less was used than was held"
 
 
+async def test_effective_and_idle_cost_are_together_what_the_engine_cost(tmp_path: Path) -> None:
+    """A dollar a second: for a while nobody asks, then some do, several at a time, streamed and not."""
+    async with serving(make_house(tmp_path, max_concurrency=8, engine_dollars_per_hour=3_600.0)) as live:
+        effective, idle, began = _costs(live)
+        for _ in range(2):
+            await asyncio.sleep(0.3)
+            await _ask_slowly(live)
+        more_effective, more_idle, ended = _costs(live)
+    assert more_effective - effective >= 0.4
+    assert more_idle - idle >= 0.6
+    assert more_effective - effective + more_idle - idle == pytest.approx(ended - began, rel=0.01)
+
+
+def _costs(live: Live) -> tuple[float, float, float]:
+    """Effective and idle, and when that was."""
+    parts = live.house.app.state.parts
+    parts.answering._meter.bill()
+    now = asyncio.get_running_loop().time()
+    samples = [sample for family in parts.metrics.registry.collect() for sample in family.samples]
+    effective, idle = (f"twinpin_{kind}_cost_dollars_total" for kind in ("effective", "idle"))
+    told = {name: sum(one.value for one in samples if one.name == name) for name in (effective, idle)}
+    return told[effective], told[idle], now
+
+
+async def _ask_slowly(live: Live) -> None:
+    live.house.generator.exchanges.clear()
+    live.house.model.gate = asyncio.Event()
+    asked = [(caller, stream) for caller in ("ana", "hanneke") for stream in (False, True)]
+    asking = [asyncio.create_task(live.ask(caller, stream=stream)) for caller, stream in asked]
+    await until(lambda: len(live.house.generator.exchanges) == len(asked))
+    await asyncio.sleep(0.2)
+    live.house.model.gate.set()
+    assert {(await task).status_code for task in asking} == {200}
+
+
 async def test_one_tenants_load_leaves_another_alone(live: Live) -> None:
     live.house.model.gate = asyncio.Event()
     waiting = [asyncio.create_task(live.ask()) for _ in range(2)]

@@ -75,6 +75,7 @@ def test_ready_names_every_part(house: House) -> None:
         "status": "ready",
         "checks": {"catalog": "ready", "index": "ready", "engine": "ready", "background": "ready", "records": "ready"},
         "release": {"generation": 1, "refused": None},
+        "limits": {"budgets": "in process", "config": "in force"},
     }
 
 

@@ -5,7 +5,7 @@ No span holds a word of a question, a document or an answer, nor a header: versi
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Self
 
@@ -30,20 +30,19 @@ class Trace:
     def headers(self) -> Mapping[str, str]:
         """What goes with a request to another process, so that its spans hang below this one."""
         carried: dict[str, str] = {}
-        _W3C.inject(carried, trace.set_span_in_context(self._span, Context()))
+        if self is not UNTRACED:
+            _W3C.inject(carried, trace.set_span_in_context(self._span, Context()))
         return carried
 
-    @contextmanager
-    def child(self, name: str, told: Told | None = None, *, remote: bool = False) -> Iterator["Trace"]:
-        """A span below this one, for as long as the block; `remote` where another process does the work.
+    def child(self, name: str, told: Told | None = None, *, remote: bool = False) -> AbstractContextManager["Trace"]:
+        """A span below this one, for as long as the block; `remote` where another process does the work."""
+        return self._child(name, told or {}, remote) if self._span.is_recording() else nullcontext(self)
 
-        Explicit parents: what an answer's stages are part of must not depend on which task takes its next event.
-        """
-        if not self._span.is_recording():
-            yield self
-            return
+    @contextmanager
+    def _child(self, name: str, told: Told, remote: bool) -> Iterator["Trace"]:
+        """Explicit parents: what an answer's stages are part of must not depend on which task takes its next event."""
         kind = trace.SpanKind.CLIENT if remote else trace.SpanKind.INTERNAL
-        span = self._tracer.start_span(name, trace.set_span_in_context(self._span, Context()), kind, dict(told or {}))
+        span = self._tracer.start_span(name, trace.set_span_in_context(self._span, Context()), kind, dict(told))
         try:
             yield Trace(span, self._tracer)
         except Exception as error:
@@ -70,6 +69,8 @@ class Trace:
 
     def answered(self, method: str, route: str, status: int) -> None:
         """How the request of this span ended; both names are of bounded sets."""
+        if not self._span.is_recording():
+            return
         self._span.update_name(f"{method} {route}")
         self.tell({"http.request.method": method, "http.route": route, "http.response.status_code": status})
         if status >= 500:
@@ -120,15 +121,17 @@ class Tracing:
             self._tracer = None
             await asyncio.to_thread(provider.shutdown)
 
-    @contextmanager
-    def request(self, path: str, headers: list[tuple[bytes, bytes]]) -> Iterator[Trace]:
+    def request(self, path: str, headers: list[tuple[bytes, bytes]]) -> AbstractContextManager[Trace]:
         """The span of a request, for as long as the block; `Trace.answered` names it."""
         if self._tracer is None or path in _OPERATOR_PATHS:
-            yield UNTRACED
-            return
-        span = self._tracer.start_span("request", self._parent(headers), trace.SpanKind.SERVER)
+            return nullcontext(UNTRACED)
+        return self._request(self._tracer, headers)
+
+    @contextmanager
+    def _request(self, tracer: trace.Tracer, headers: list[tuple[bytes, bytes]]) -> Iterator[Trace]:
+        span = tracer.start_span("request", self._parent(headers), trace.SpanKind.SERVER)
         try:
-            yield Trace(span, self._tracer)
+            yield Trace(span, tracer)
         finally:
             span.end()
 

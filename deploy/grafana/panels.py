@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any, Literal
 
-Unit = Literal["short", "percentunit", "s", "reqps", "currencyUSD", "none"]
+Unit = Literal["short", "percentunit", "s", "reqps", "currencyUSD", "bytes", "none"]
 Kind = Literal["timeseries", "stat", "table"]
 
 _WIDTH, _HEIGHT = 24, 8

@@ -71,6 +71,34 @@ QUALITY = Board(
                 "reqps",
             ),
         ),
+        "People": (
+            Panel(
+                "Feedback",
+                "What users say of answers: the share that they like.",
+                (Query(share(rate("feedback_total", "", 'rating="up"'), rate("feedback_total")), "up"),),
+                "percentunit",
+            ),
+            Panel(
+                "What they say is wrong",
+                "By failure, of answers that were not liked.",
+                (Query(rate("feedback_total", "failure", 'rating="down"'), "{{failure}}"),),
+                "reqps",
+                stacked=True,
+            ),
+            Panel(
+                "Corrections",
+                "Answers for which a user wrote a better one, by model version: questions to learn from.",
+                (Query(rate("feedback_total", "model", 'corrected="yes"'), "{{model}}"),),
+                "reqps",
+            ),
+            Panel(
+                "Reviews",
+                "What reviewers decided.",
+                (Query(rate("review_decisions_total", "decision"), "{{decision}}"),),
+                "reqps",
+                stacked=True,
+            ),
+        ),
         "Finding": (
             Panel(
                 "Misses",

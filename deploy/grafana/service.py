@@ -120,6 +120,18 @@ SERVICE = Board(
                 "s",
             ),
             Panel(
+                "Records not yet in SQL",
+                "Bytes in the spool. Rises while the database is away; full, it refuses records or answers.",
+                (Query(f"max by (instance) ({metric('record_spool_bytes')})", "{{instance}}"),),
+                "bytes",
+            ),
+            Panel(
+                "Records",
+                "Taken by SQL; each that is dropped is an answer that nobody can explain.",
+                (Query(rate("records_moved_total"), "kept"), Query(rate("records_dropped_total"), "dropped")),
+                "reqps",
+            ),
+            Panel(
                 "Access violations",
                 "Anything above 0 is an incident: an index returned what its own fields forbid.",
                 (Query(f"sum by (index) (increase({metric('access_violations_total')}[1h]))", "{{index}}"),),

@@ -69,7 +69,7 @@ async def serving(folder: Path) -> AsyncIterator[tuple[House, str]]:
     stable = pinned_manifest("stable", rewrite=Rewriting("rule"))
     formatted = pinned_manifest("formatted", output_schema=SCHEMA)
     house.pin(Pin(pinned_recipe().name), Pin(house.describe(stable), candidate=house.describe(formatted)))
-    scopes = ["ask", "search", "documents:write", "release:override"]
+    scopes = ["ask", "search", "feedback", "review", "documents:write", "release:override"]
     house.keys["full"] = create_key(house.settings.keys, tenant="acme", subject="full", groups=["staff"], scopes=scopes)
     port = free_port()
     app = create_app(house.settings, opening(house))
@@ -140,13 +140,29 @@ def requests(house: House) -> list[tuple[str, str, str, Any, dict[str, str]]]:
 async def traffic(house: House, client: httpx2.AsyncClient, seen: set[int]) -> None:
     """Everything, over and over; now and then more at once than a tenant may have in flight."""
 
-    async def ask(caller: str, method: str, path: str, body: Any, headers: dict[str, str]) -> None:
+    async def ask(caller: str, method: str, path: str, body: Any, headers: dict[str, str]) -> httpx2.Response:
         told = house.headers(caller) | headers
-        seen.add((await client.request(method, path, json=body, headers=told, timeout=30)).status_code)
+        answer = await client.request(method, path, json=body, headers=told, timeout=30)
+        seen.add(answer.status_code)
+        return answer
+
+    async def judge() -> None:
+        """What people do with an answer that is to be reviewed, and with another one."""
+        said = [f"{REFUND_QUESTION} In seashells?", REFUND_QUESTION]
+        asked = [await ask("full", "POST", ANSWER, {"question": question}, {}) for question in said]
+        doubtful, plain = (answer.json()["id"] for answer in asked)
+        wrong = {"rating": "down", "failure": "hallucination", "correction": "Within 45 days."}
+        for path, body in (
+            ("/v1/feedback", {"answer": plain, "rating": "up"}),
+            ("/v1/feedback", {"answer": doubtful, **wrong}),
+            ("/v1/review", {"answer": doubtful, "decision": "reject"}),
+        ):
+            assert (await ask("full", "POST", path, body, {})).status_code == 200
 
     while True:
         for one in requests(house):
             await ask(*one)
+        await judge()
         await asyncio.gather(*(ask(*requests(house)[0]) for _ in range(3 * AT_ONCE)))
         await asyncio.sleep(0.1)
 

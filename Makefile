@@ -31,8 +31,8 @@ test: ## Run all tests, on a real vLLM and PostgreSQL too (ARGS= for pytest)
 duel: .venv/.dev.stamp ## Hold finding to its oracle for an hour: 1,000,000 queries, 2,000 runs of the state machine
 	.venv/bin/python -m pytest --duel 1000000 --machine 2000 tests/retrieval/test_duel.py tests/proofs/test_machine.py $(ARGS)
 
-crash: .venv/.dev.stamp ## Kill a writing process 1,000 times, and look at what it left
-	.venv/bin/python -m pytest --crash 1000 tests/proofs/test_crash.py $(ARGS)
+crash: .venv/.dev.stamp ## Kill a writing process and an answering one 1,000 times each, and look at what they left
+	.venv/bin/python -m pytest --crash 1000 tests/proofs/test_crash.py tests/proofs/test_records_crash.py $(ARGS)
 
 check: .venv/.dev.stamp ## Check style, types, import contracts and house rules
 	.venv/bin/ruff check .

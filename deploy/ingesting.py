@@ -60,7 +60,8 @@ async def open_library(settings: Settings, board: Pinboard) -> AsyncIterator[Lib
         opened = RecordStore.open(catalog, settings, settings.record_spool_bytes)
         records = RecordErasure(await stack.enter_async_context(opened), lambda: _now() + settings.backup_retention)
         signer = Signer(settings.signing_key)
-        eraser = Eraser(documents, place_of(settings), signer, _now, settings.backup_retention, [records])
+        place, until = place_of(settings), settings.backup_retention
+        eraser = Eraser(documents, place, signer, _now, until, [records], records.arrived)
         yield Library(catalog, documents, eraser, indexes)
 
 

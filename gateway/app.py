@@ -187,8 +187,8 @@ async def open_parts(settings: Settings, metrics: Metrics, reach: Reach = reach)
 
 
 def _library(settings: Settings, documents: Documents, books: Bookkeeping, metrics: Metrics) -> Library:
-    signer, others = Signer(settings.signing_key), [books.erasure]
-    eraser = Eraser(documents, place_of(settings), signer, _now, settings.backup_retention, others)
+    signer, others, arrived = Signer(settings.signing_key), [books.erasure], books.erasure.arrived
+    eraser = Eraser(documents, place_of(settings), signer, _now, settings.backup_retention, others, arrived)
     ingestions = Ingestions(documents.catalog)
     return Library(documents.catalog, documents, eraser, ingestions, Intake(ingestions, documents, metrics.document))
 

@@ -5,7 +5,7 @@ may hold any joins in as an `Erasable`. Words that the document alone had are th
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -23,6 +23,7 @@ from retrieval.sql.ingestions import Ingestions
 from retrieval.store import ChunkStore
 
 _SHORTEST, _LONGEST = 8, 24
+_REPEAT = "nobody can read the document any more; repeat the erasure"
 _SAMPLES, _FEWEST = 96, 6  # of all versions together, and of each: every one is looked for in all that is kept
 
 
@@ -117,9 +118,14 @@ class DormantErasure:
                     await self.catalog.hold(self.name, {key: None})
 
 
+async def _nothing_on_its_way() -> None:
+    return
+
+
 @dataclass(frozen=True, slots=True)
 class Eraser:
-    """`others` are stores outside this package that may hold something too, caches for instance.
+    """`others` are stores beside these that may hold something too, caches for instance; `arrived` returns when all
+    that was on its way into the catalog's database is there.
 
     `retention` is after how long backups and logs that nobody here can scan have let go.
     """
@@ -130,6 +136,7 @@ class Eraser:
     now: Callable[[], datetime]
     retention: timedelta = timedelta(days=30)
     others: Sequence[Erasable] = field(default=())
+    arrived: Callable[[], Awaitable[None]] = field(default=_nothing_on_its_way)
     _sought: dict[Key, frozenset[str]] = field(default_factory=dict)
     """Words of documents whose erasure is not complete: only the first attempt can read them."""
 
@@ -140,6 +147,10 @@ class Eraser:
         """
         requested, words = self.now(), await self._words(tenant, document)
         deleted = await self.documents.delete(tenant, document, erased=True)
+        try:
+            await self.arrived()
+        except CatalogError as error:
+            raise ErasureIncomplete(f"records do not reach the catalog to be erased there; {_REPEAT}") from error
         named = [document] if _tells(document) else []
         left = await self.documents.catalog.unmentioned([*named, *words], besides=document, tenant=tenant)
         subject = Subject(tenant, document, tuple(word for word in left if word in words), tuple(left))
@@ -183,17 +194,16 @@ class Eraser:
 
 async def _erased(erasable: Erasable, subject: Subject) -> Erased:
     """One store after another: what is said of a later one is true however long the earlier ones took."""
-    repeat = "nobody can read the document any more; repeat the erasure"
     try:
         done = await erasable.erase(subject)
     except StoreLocked as error:
-        raise ErasureIncomplete(f"{error}; {repeat} when that is done") from error
+        raise ErasureIncomplete(f"{error}; {_REPEAT} when that is done") from error
     except StoreError as error:
-        raise ErasureIncomplete(f"a store of an index version did not let go of it; {repeat} when it does") from error
+        raise ErasureIncomplete(f"a store of an index version did not let go of it; {_REPEAT} when it does") from error
     except CatalogError as error:
-        raise ErasureIncomplete(f"the catalog did not let go of it; {repeat} when it does") from error
+        raise ErasureIncomplete(f"the catalog did not let go of it; {_REPEAT} when it does") from error
     if done.found:
-        raise ErasureIncomplete(f"{done.store!r} still holds {done.found} of its words after {done.done}; {repeat}")
+        raise ErasureIncomplete(f"{done.store!r} still holds {done.found} of its words after {done.done}; {_REPEAT}")
     return done
 
 

@@ -23,12 +23,13 @@ class RecordErasure:
     store: RecordStore
     until: Callable[[], datetime]
 
+    async def arrived(self) -> None:
+        """All that was recorded by now is in SQL; CatalogError when it cannot get there."""
+        await _arrived(self.store)
+
     async def erase(self, subject: Subject) -> Erased:
         """Move the spool into SQL, take words and sources from there, and look through what is left of the spool."""
-        try:
-            await self.store.settle()
-        except SpoolError as error:
-            raise CatalogError(str(error)) from error
+        await self.arrived()
         count = await self.store.forgetting.document(subject.tenant, subject.document, subject.words)
         done = f"words and sources of {count} records erased, the spool emptied; {_UNREACHED}"
         needles = [word.encode() for word in subject.words]
@@ -41,10 +42,14 @@ class RecordErasure:
 
 async def erase_person(catalog: Catalog, store: RecordStore, tenant: str, subject: str) -> dict[str, Any]:
     """Take who somebody was and what was said by them from spool and book, and their bytes from the database."""
+    await _arrived(store)
+    count = await store.forgetting.subject(tenant, subject)
+    done = await catalog.scrub()
+    return {"object": "records.erased", "tenant": tenant, "records": count, "done": f"{done}; {_UNREACHED}"}
+
+
+async def _arrived(store: RecordStore) -> None:
     try:
         await store.settle()
     except SpoolError as error:
         raise CatalogError(str(error)) from error
-    count = await store.forgetting.subject(tenant, subject)
-    done = await catalog.scrub()
-    return {"object": "records.erased", "tenant": tenant, "records": count, "done": f"{done}; {_UNREACHED}"}

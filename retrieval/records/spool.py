@@ -107,12 +107,14 @@ class Spool:
         self._add(record, None)
 
     async def take(self, most: int) -> Taken | None:
-        """The oldest records that are not in SQL yet; they stay until `release`."""
-        return await self._apart(self._take, most)
+        """The oldest records that are not in SQL yet; they stay until `release`. SpoolError for a disk that fails."""
+        with _mapped():
+            return await self._apart(self._take, most)
 
     async def release(self, taken: Taken) -> None:
         """SQL has them."""
-        await self._apart(self._release, taken)
+        with _mapped():
+            await self._apart(self._release, taken)
 
     async def settled(self) -> None:
         """What was put is on the disk, or lost."""

@@ -9,7 +9,7 @@ from typing import NoReturn
 import structlog
 
 from retrieval.catalog import Catalog
-from retrieval.errors import CatalogError
+from retrieval.errors import CatalogError, ReceiptInvalid, SpoolError
 from retrieval.layout import Layout
 from retrieval.receipt import Signer
 from retrieval.records.book import Book
@@ -98,7 +98,7 @@ class RecordStore:
                 await self.spool.mend()
                 while await self.move():
                     pause = _FIRST_PAUSE
-            except CatalogError as error:
+            except (CatalogError, SpoolError) as error:
                 _log.warning("records_wait", reason=str(error), bytes=self.spool.used, seconds=pause)
                 await asyncio.sleep(pause)
                 pause = min(_LONGEST_PAUSE, pause * 2)
@@ -106,8 +106,12 @@ class RecordStore:
             await self._idle()
 
     async def _note(self, batch: Batch | None) -> None:
-        if batch is not None:
+        if batch is None:
+            return
+        try:
             await asyncio.to_thread(self.heads.write, batch.head)
+        except ReceiptInvalid as error:  # left as it is, for `verify` to say so
+            _log.critical("record_head_invalid", reason=str(error))
 
     async def _idle(self) -> None:
         """Until something is durable, and a moment more; a spool in trouble is looked at each second."""

@@ -8,8 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 import sqlalchemy as sa
+import structlog
 
 from retrieval.catalog import Catalog
+from retrieval.errors import ReceiptInvalid
 from retrieval.layout import Layout
 from retrieval.records.book import Book, Wanted
 from retrieval.records.forgetting import Forgetting
@@ -219,6 +221,21 @@ async def test_an_answer_is_found_as_soon_as_it_was_acknowledged(catalog: Catalo
         assert found is not None
         assert found.record.id == "ans_0001"
         assert await store.find("ans_0002") is None
+
+
+async def test_a_head_that_was_not_signed_here_is_left_for_verification_to_tell(
+    catalog: Catalog, tmp_path: Path
+) -> None:
+    async with RecordStore.open(catalog, Folder(tmp_path), 1 << 20) as store:
+        await store.add(answer(1))
+        forged = store.heads.path.read_text("ascii").replace(".", ".x", 1)
+        store.heads.path.write_text(forged, "ascii")
+        with structlog.testing.capture_logs() as logged:
+            await store.add(answer(2))
+        assert [one["event"] for one in logged] == ["record_head_invalid"]
+        assert store.heads.path.read_text("ascii") == forged
+        with pytest.raises(ReceiptInvalid):
+            await known_heads(store)
 
 
 async def test_everything_that_is_stored_can_be_exported(book: Book) -> None:

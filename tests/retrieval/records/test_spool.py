@@ -152,6 +152,17 @@ async def test_a_disk_that_fails_refuses_until_it_is_mended(
         assert [one.id for one in await drained(spool)] == ["ans_0000", "ans_0003"]
 
 
+async def test_what_cannot_be_read_is_a_spool_error_and_stays(tmp_path: Path) -> None:
+    with Spool.open(tmp_path, ROOMY) as spool:
+        await spool.keep(answer(0))
+        (path,) = spool.files()
+        aside = path.rename(tmp_path / "aside")
+        with pytest.raises(SpoolError):
+            await spool.take(10)
+        aside.rename(path)
+        assert len(await drained(spool)) == 1
+
+
 async def test_a_caller_who_stops_waiting_stops_nobody_else(tmp_path: Path) -> None:
     with Spool.open(tmp_path, ROOMY) as spool:
         waiting = [asyncio.create_task(spool.keep(answer(n))) for n in range(10)]

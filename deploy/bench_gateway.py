@@ -1,90 +1,85 @@
-"""The gateway's CPU per request on the whole answer path, against a scripted engine in a process of its own.
+"""The gateway on its whole answer path: what requests cost it, next to a LiteLLM proxy, and what scrapes do to it.
 
-CPU is the process's own accounting (`/proc/<pid>/stat`). Embedding is a hash, so that what is left is the gateway.
+A scripted engine in a process of its own answers 64 tokens to whoever asks it. CPU and memory are the processes' own
+accounts. Callers have keys, and every answer is counted and recorded.
 """
 
-import os
-import shutil
+import asyncio
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
-from statistics import median
+from typing import Any
 
-import msgspec
-import yaml
-
-from deploy.client import Gateway
-from deploy.local import Stack
-from deploy.pinboard import read_pinboard
-from deploy.sampling import DOCUMENTS, sample_keys
+from deploy.bench_client import post
+from deploy.bench_documents import ALONE as ONE_DOCUMENT
+from deploy.bench_litellm import KEY, MODEL, PORT, LiteLLMMissing, start_litellm
+from deploy.bench_rounds import Figures, Subject, in_turns
+from deploy.bench_scrapes import measure_scrapes
+from deploy.bench_stack import TOKENS, Bench, running
+from deploy.bench_versus import (
+    ALONE,
+    CORPUS,
+    DIRECT,
+    PROXY,
+    measure_many_callers,
+    measure_memory,
+    measure_one_caller,
+    measure_paced,
+)
 from deploy.settings import Settings
-from retrieval.embed import HASH
-from retrieval.index import Embedding, load_recipe
 
-TOKENS, REQUESTS, WARM_UP, PORT, ENGINE_PORT = 64, 400, 40, 18080, 18100
-_CALLER, _QUESTION = "ana", "How many days of annual leave do I get?"
-
-
-def measure_gateway(settings: Settings) -> dict[str, dict[str, float | int]]:
-    """Milliseconds of CPU and of wall time per request, one caller at a time."""
-    with tempfile.TemporaryDirectory() as folder:
-        own = _bench_settings(settings, Path(folder))
-        with Stack(own) as stack:
-            stack.make_weights()  # for their tokenizer
-            stack.start_scripted_engine(TOKENS)
-            stack.ingest(DOCUMENTS)
-            stack.serve()
-            key, pid = sample_keys(own)[_CALLER], stack.pid("gateway")
-            answer, question = "/v1/answer", {"question": _QUESTION}
-            with Gateway(own) as gateway:
-                calls: dict[str, Callable[[], object]] = {
-                    "search for 2 passages (finding alone)": lambda: gateway.post(
-                        "/v1/search", {"query": _QUESTION, "limit": 2}, key=key
-                    ),
-                    "answer as JSON, 64 tokens": lambda: gateway.post(answer, question, key=key),
-                    "answer as a stream, 64 tokens": lambda: gateway.stream(
-                        answer, {**question, "stream": True}, key=key
-                    ),
-                }
-                return {f"gateway, {name}": _measure(pid, call) for name, call in calls.items()}
+PAUSE_MS = 5.0
+_CHAT = "/v1/chat/completions"
+_STREAM = f"a stream of {TOKENS} tokens"
+_PACED = f"{_STREAM}, {PAUSE_MS:g} ms apart"
 
 
-def _bench_settings(settings: Settings, folder: Path) -> Settings:
-    """The pinned versions, but with an embedder that costs nothing and a threshold that always generates."""
-    board = read_pinboard(settings.releases)
-    recipe = load_recipe(board.index_recipe())
-    embedder = Embedding(HASH, "", "", recipe.embedder.dimensions)
-    recipe = msgspec.structs.replace(recipe, label="bench", embedder=embedder, abstain_below=-1.0)
-    versions = folder / "versions"
-    versions.mkdir()
-    (versions / f"{recipe.name}.yaml").write_text(yaml.safe_dump(msgspec.to_builtins(recipe)), "utf-8")
-    shutil.copy(board.model_manifest(), versions)
-    pins = {"index": {"stable": recipe.name}, "model": {"stable": board.pins.model.stable}}
-    (folder / "releases.yaml").write_text(yaml.safe_dump(pins), "utf-8")
-    (folder / "models").symlink_to((settings.data / "models").resolve())
-    return Settings(
-        data=folder,
-        releases=folder / "releases.yaml",
-        port=PORT,
-        engine_port=ENGINE_PORT,
-        url=f"http://127.0.0.1:{PORT}",
+def measure_gateway(settings: Settings) -> dict[str, Figures]:
+    """Milliseconds of CPU and of wall time per request, and what they are of the proxy's."""
+    with tempfile.TemporaryDirectory() as folder, running(settings, Path(folder)) as bench:
+        figures = asyncio.run(_answers(bench))
+        try:
+            proxy = start_litellm(bench.stack, settings, bench.stack.manifest.served_name)
+        except LiteLLMMissing as missing:
+            proxy, figures[PROXY] = None, {"left out": str(missing)}
+        figures |= asyncio.run(_next_to_others(bench, proxy))
+        bench.stack.start_scripted_engine(TOKENS, pause_ms=PAUSE_MS)
+        return figures | asyncio.run(measure_paced(_PACED, _subjects(bench, proxy, stream=True), TOKENS))
+
+
+async def _answers(bench: Bench) -> dict[str, Figures]:
+    """The gateway by itself, the ways to ask it in turns."""
+    ways = (
+        bench.gateway("search for 2 passages (finding alone)", "/v1/search", lambda said: {"query": said, "limit": 2}),
+        bench.gateway(f"answer as JSON, {TOKENS} tokens", "/v1/answer", lambda said: {"question": said}),
+        bench.gateway(
+            f"answer as a stream, {TOKENS} tokens", "/v1/answer", lambda said: {"question": said, "stream": True}
+        ),
     )
+    taken = await in_turns(ways, rounds=8, requests=25, callers=1)
+    return {
+        f"gateway over 10,000 chunks, {name}": {"CPU ms per request": one.cpu_ms, "wall p50 ms": one.p50_ms}
+        for name, one in taken.items()
+    }
 
 
-def _measure(pid: int, call: Callable[[], object]) -> dict[str, float | int]:
-    for _ in range(WARM_UP):
-        call()
-    walls, before = [], _cpu_seconds(pid)
-    for _ in range(REQUESTS):
-        started = time.perf_counter()
-        call()
-        walls.append(time.perf_counter() - started)
-    spent = _cpu_seconds(pid) - before
-    return {"CPU ms per request": 1_000 * spent / REQUESTS, "wall p50 ms": 1_000 * median(walls)}
+async def _next_to_others(bench: Bench, proxy: int | None) -> dict[str, Figures]:
+    json, streams = _subjects(bench, proxy, stream=False), _subjects(bench, proxy, stream=True)
+    figures: dict[str, Figures] = {}
+    for kind, subjects in (("JSON", json), (_STREAM, streams)):
+        figures |= await measure_one_caller(kind, subjects)
+        figures |= await measure_many_callers(kind, subjects)
+    corpus = next(one for one in json if one.name == CORPUS)
+    return figures | measure_memory(json) | await measure_scrapes(corpus)
 
 
-def _cpu_seconds(pid: int) -> float:
-    """User and system time of all threads so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def _subjects(bench: Bench, proxy: int | None, *, stream: bool) -> Sequence[Subject]:
+    def body(said: str) -> dict[str, Any]:
+        return {"model": MODEL, "messages": [{"role": "user", "content": said}], "stream": stream}
+
+    direct = bench.engine(DIRECT, body)
+    ours = bench.gateway(ALONE, _CHAT, body, caller=ONE_DOCUMENT), bench.gateway(CORPUS, _CHAT, body)
+    if proxy is None:
+        return direct, *ours
+    passed = Subject(PROXY, PORT, proxy, lambda: post(_CHAT, body(next(bench.questions)), KEY))
+    return direct, passed, *ours

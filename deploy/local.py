@@ -89,13 +89,22 @@ class Stack:
         self._require_room()
         self.make_weights()
         command, environment = engine_plan(self.settings, self.manifest, self.settings.engine_port)
-        self._start("engine", command, environment)
+        self.start("engine", command, environment)
 
-    def start_scripted_engine(self, tokens: int) -> None:
-        """Start the stand-in that replays words instead of a model: for benchmarks of everything else."""
-        self._require_room()
+    def start_scripted_engine(self, tokens: int, *, pause_ms: float = 0.0) -> None:
+        """Start the stand-in that replays words instead of a model, in place of the one that may be running.
+
+        For benchmarks of everything else; `pause_ms` is between two tokens.
+        """
+        if running := next((child for child in self._children if child.name == "engine"), None):
+            running.stop()
+            self._children.remove(running)
+        else:
+            self._require_room()
         command = [sys.executable, "-m", "serving.scripted_server", "--model", self.manifest.served_name]
-        self._start("engine", [*command, "--port", str(self.settings.engine_port), "--tokens", str(tokens)], {})
+        asked = ["--port", str(self.settings.engine_port), "--tokens", str(tokens), "--delay-ms", str(pause_ms)]
+        self.start("engine", [*command, *asked], {})
+        self.wait("engine", f"http://127.0.0.1:{self.settings.engine_port}/health", _ENGINE_PATIENCE)
 
     def ingest(self, folder: Path) -> None:
         """Bring the pinned index up to date with a folder, in a process of its own."""
@@ -106,12 +115,12 @@ class Stack:
         pinned = self.board.pins.index.stable
         self._run("threshold", [sys.executable, "-m", "deploy", "index", "calibrate", pinned, "--if-missing"])
 
-    def serve(self) -> None:
-        """Start the gateway and wait until every part is ready."""
+    def serve(self, environment: Mapping[str, str] | None = None) -> None:
+        """Start the gateway, with further settings of its own, and wait until every part is ready."""
         sample_keys(self.settings)
-        self._start("gateway", [sys.executable, "-m", "gateway"], {})
-        self._wait("engine", f"http://127.0.0.1:{self.settings.engine_port}/health", _ENGINE_PATIENCE)
-        self._wait("gateway", f"http://127.0.0.1:{self.settings.port}/readyz", _GATEWAY_PATIENCE)
+        self.start("gateway", [sys.executable, "-m", "gateway"], environment or {})
+        self.wait("engine", f"http://127.0.0.1:{self.settings.engine_port}/health", _ENGINE_PATIENCE)
+        self.wait("gateway", f"http://127.0.0.1:{self.settings.port}/readyz", _GATEWAY_PATIENCE)
 
     def pid(self, name: str) -> int:
         """The process id of a child."""
@@ -159,7 +168,8 @@ class Stack:
             raise StackError(f"{what}: failed with exit code {code}, see above")
         self.say(f"  {what} ready ({time.monotonic() - started:.0f} s)")
 
-    def _start(self, name: str, command: list[str], environment: Mapping[str, str]) -> None:
+    def start(self, name: str, command: list[str], environment: Mapping[str, str]) -> None:
+        """Start a process that stays."""
         log = self.settings.data / "logs" / f"{name}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         self.say(f"• starting the {name} (log: {log})")
@@ -168,7 +178,8 @@ class Stack:
     def _child(self, name: str) -> Child:
         return next(child for child in self._children if child.name == name)
 
-    def _wait(self, name: str, url: str, patience: float) -> None:
+    def wait(self, name: str, url: str, patience: float) -> None:
+        """Return once a process that was started answers there; StackError after `patience` seconds."""
         child = self._child(name)
         started = said = time.monotonic()
         while not _ready(url):

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from deploy.bench_part import Part
 from deploy.settings import Settings
 
 
@@ -27,8 +28,10 @@ def serve_model(port: Annotated[int, typer.Option(help="Port to listen on.")] = 
     exec_engine(Settings(), port)
 
 
-def bench() -> None:
+def bench(
+    only: Annotated[Part | None, typer.Option(help="Measure this part alone; the others' figures stay.")] = None,
+) -> None:
     """Measure search and gateway cost; results go to docs/benchmarks."""
     from deploy.bench import run_benchmarks
 
-    raise typer.Exit(run_benchmarks(Settings()))
+    raise typer.Exit(run_benchmarks(Settings(), only))

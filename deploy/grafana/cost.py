@@ -30,6 +30,39 @@ COST = Board(
                 "currencyUSD",
             ),
         ),
+        "Engine": (
+            Panel(
+                "Engine cost a day",
+                "All that the engine costs: while it works, by model version, and while it has nothing to do.",
+                (
+                    Query(f"{_DAY} * {rate('effective_cost_dollars_total', 'model')}", "{{model}}"),
+                    Query(f"{_DAY} * {rate('idle_cost_dollars_total')}", "idle"),
+                ),
+                "currencyUSD",
+                stacked=True,
+            ),
+            Panel(
+                "Busy",
+                "The share of the engine's cost that somebody had something of. Low: the fleet is too large.",
+                (
+                    Query(
+                        share(
+                            rate("effective_cost_dollars_total"),
+                            f"({rate('effective_cost_dollars_total')} + {rate('idle_cost_dollars_total')})",
+                        ),
+                        "busy",
+                    ),
+                ),
+                "percentunit",
+            ),
+            Panel(
+                "Effective cost a day, by tenant",
+                "Beside list cost it says what the price should be.",
+                (Query(f"{_DAY} * {rate('effective_cost_dollars_total', 'tenant')}", "{{tenant}}"),),
+                "currencyUSD",
+                stacked=True,
+            ),
+        ),
         "Tokens": (
             Panel(
                 "Tokens a second",

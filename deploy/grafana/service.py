@@ -94,10 +94,21 @@ SERVICE = Board(
                 ),
             ),
             Panel(
-                "Refused for load or budget",
-                "429, by route.",
-                (Query(rate("requests_total", "route", 'status="429"'), "{{route}}"),),
+                "Refused for a limit",
+                "By limit, and whether it is the tenant's or the key's.",
+                (Query(rate("budget_refusals_total", "limit, whose"), "{{limit}} {{whose}}"),),
                 "reqps",
+                stacked=True,
+            ),
+            Panel(
+                "Limits",
+                "In force: 0 where limits.yaml was refused. Shared: 0 where Redis is gone.",
+                (
+                    Query(f"min({metric('limits_config_ok')})", "in force"),
+                    Query(f"1 - max({metric('budgets_degraded')})", "shared"),
+                ),
+                "none",
+                "stat",
             ),
             Panel(
                 "Not reranked",

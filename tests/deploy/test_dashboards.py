@@ -68,6 +68,8 @@ def test_every_name_is_one_that_is_measured_or_recorded() -> None:
     recorded = {rule["record"] for rule in rules("rules.yml")}
     named = {str(selector.name) for expr in every_expression() for selector in selectors(expr)}
     assert named <= series | recorded | {"up"}
+    shown = named | {re.sub(r"_(bucket|sum|count)$", "", name) for name in named}
+    assert known - shown == set(), "measured, and on no dashboard"
 
 
 def test_every_alert_has_its_section_in_the_runbook_and_the_reverse() -> None:

@@ -64,7 +64,7 @@ class Moody(Model):
 @asynccontextmanager
 async def serving(folder: Path) -> AsyncIterator[tuple[House, str]]:
     """The gateway on a port of its own, with a model version beside the stable one that has a format to keep."""
-    house = make_house(folder, max_concurrency=AT_ONCE, metric_tenants="acme")
+    house = make_house(folder, max_concurrency=AT_ONCE, metric_tenants="acme", engine_dollars_per_hour=3.6)
     house.model = Moody()
     stable = pinned_manifest("stable", rewrite=Rewriting("rule"))
     formatted = pinned_manifest("formatted", output_schema=SCHEMA)

@@ -45,10 +45,15 @@ class Forgetting:
     async def older(self, kind: str, before: datetime, *, words_only: bool = False) -> int:
         """Records of a kind from before a time, or what was said in them."""
         old = sa.and_(records.c.kind == kind, records.c.created < before)
-        return await self._forget(old, ("words",) if words_only else _ALL)
+        if words_only:
+            return await self._forget(old, ("words",))
+        return await self._forget(old, _ALL, told_by=("facts",))
 
-    async def _forget(self, which: sa.ColumnElement[bool], columns: Sequence[str]) -> int:
-        there = sa.or_(*(records.c[name].is_not(None) for name in columns))
+    async def _forget(
+        self, which: sa.ColumnElement[bool], columns: Sequence[str], *, told_by: Sequence[str] | None = None
+    ) -> int:
+        """`told_by` are columns that tell whether there is something left, where fewer do than are forgotten."""
+        there = sa.or_(*(records.c[name].is_not(None) for name in told_by or columns))
         some = sa.select(records.c.id).where(which, there).order_by(records.c.id).limit(AT_ONCE)
         done = 0
         while True:

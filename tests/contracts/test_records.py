@@ -195,6 +195,14 @@ async def test_what_is_too_old_goes_by_kind_and_leaves_the_chain(
     assert (await book.verify())[1] is None
 
 
+async def test_what_is_gone_already_is_not_looked_at_again(tmp_path: Path) -> None:
+    async with Catalog.open(tmp_path / "catalog.db") as catalog, catalog.database.connect() as connection:
+        for part_name in ("facts", "words"):
+            old = f"SELECT id FROM records WHERE kind = 'answer' AND created < '2026' AND {part_name} IS NOT NULL"
+            plan = (await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {old} ORDER BY id LIMIT 500")).all()
+            assert f"USING INDEX records_with_{part_name} (kind=? AND created<?)" in str(plan)
+
+
 async def test_the_spool_is_moved_once_whatever_happens_between(
     catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

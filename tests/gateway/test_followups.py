@@ -141,8 +141,8 @@ def test_what_was_searched_for_is_kept_as_a_digest_alone(
     kept: list[Any] = []
     monkeypatch.setattr("gateway.metrics.Metrics.answer", lambda self, one: kept.append(one))
     follow_up(ruled)
-    assert kept[0].searched_digest == f"sha256:{hashlib.sha256(STANDING.encode()).hexdigest()}"
-    assert kept[0].question_digest == f"sha256:{hashlib.sha256(FOLLOW_UP.encode()).hexdigest()}"
+    assert kept[0].asker.searched_digest == f"sha256:{hashlib.sha256(STANDING.encode()).hexdigest()}"
+    assert kept[0].asker.question_digest == f"sha256:{hashlib.sha256(FOLLOW_UP.encode()).hexdigest()}"
     assert (kept[0].rewritten_by, kept[0].rewrite_failure) == ("rule", None)
     assert STANDING not in str(logged)
 

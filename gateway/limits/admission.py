@@ -9,11 +9,15 @@ from typing import TypeAlias
 from gateway.caller import Caller
 from gateway.errors import OverLimit
 from gateway.limits.budgets import Amounts, Budgets, Claim, Lease, Level, Refusal
-from gateway.limits.caps import NANO, NO_CAPS, InForce
+from gateway.limits.caps import MEASURES, NANO, NO_CAPS, InForce
 from serving.cost import Tokens
 
 RawHeaders: TypeAlias = Sequence[tuple[bytes, bytes]]
 _KEY = "key:"
+_HEADERS = {
+    measure: tuple(f"x-ratelimit-{field}-{measure}".encode() for field in ("limit", "remaining", "reset"))
+    for measure in ("concurrency", *MEASURES)
+}
 _NAMES = {"tenant": "your tenant", "key": "this API key"}
 
 
@@ -108,9 +112,10 @@ def headers_of(levels: Iterable[Level]) -> RawHeaders:
 
 
 def _headers(level: Level) -> Iterable[tuple[bytes, bytes]]:
-    yield f"x-ratelimit-limit-{level.measure}".encode(), f"{level.limit:.15g}".encode()
-    yield f"x-ratelimit-remaining-{level.measure}".encode(), f"{level.remaining:.15g}".encode()
-    yield f"x-ratelimit-reset-{level.measure}".encode(), f"{math.ceil(level.reset)}s".encode()
+    limit, remaining, reset = _HEADERS[level.measure]
+    yield limit, b"%.15g" % level.limit
+    yield remaining, b"%.15g" % level.remaining
+    yield reset, b"%ds" % math.ceil(level.reset)
 
 
 def _over(refusal: Refusal) -> OverLimit:

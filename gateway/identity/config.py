@@ -107,14 +107,17 @@ def read_identity(path: Path) -> bytes:
 
 
 def safe_url(url: str) -> bool:
-    """Whether keys may come from there: nobody on the way can change what https brings, nor what this machine has."""
+    """Whether keys may come from there: nobody on the way can change what https brings, nor what this machine has.
+
+    It is logged, so that no password may be in it.
+    """
     try:
         parts = urlsplit(url)
     except ValueError:
         return False
-    return bool(parts.hostname) and (
-        parts.scheme == "https" or (parts.scheme, parts.hostname in _LOOPBACK) == ("http", True)
-    )
+    if parts.hostname is None or parts.username is not None:
+        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
 
 
 def _placed(one: IssuerConfig, folder: Path) -> IssuerConfig:
@@ -124,17 +127,18 @@ def _placed(one: IssuerConfig, folder: Path) -> IssuerConfig:
 def _wrong_with(one: IssuerConfig) -> str | None:
     tenant, scopes = one.tenant, one.scopes
     given = {*scopes.default, *scopes.rename.values(), *(scope for some in scopes.groups.values() for scope in some)}
-    named = [*one.groups.rename.values(), *([one.groups.prefix + "x"] if one.groups.prefix else [])]
+    groups = (*one.groups.rename.values(), f"{one.groups.prefix}x")
+    names = [f"user:{one.subject.prefix}x", *(f"group:{name}" for name in groups)]
     if one.jwks_url is not None and one.jwks_file is not None:
         return "name jwks_url or jwks_file, not both"
     if one.jwks_file is None and not safe_url(one.jwks_url or one.issuer):
-        return "keys come by https: name a jwks_url or a jwks_file, or an issuer that is an https URL"
+        return "keys come by https, with no password in the URL: name a jwks_url, a jwks_file or such an issuer"
     if (tenant.fixed is None) == (tenant.claim is None):
         return "say whose tenant its people are: tenant.fixed or tenant.claim"
     if tenant.fixed is not None and (tenant.rename or tenant.among is not None or not is_tenant(tenant.fixed)):
         return "tenant.fixed is one name, without rename and among"
     if unknown := given - GIVEN:
         return f"scopes has {min(unknown)!r}: choose from {', '.join(sorted(GIVEN))}"
-    if wrong := invalid_grants(f"group:{name}" for name in named):
-        return f"groups makes {wrong[0]!r}, which no access list can hold"
+    if wrong := invalid_grants(names):
+        return f"it makes {wrong[0]!r}, which no access list can hold"
     return None

@@ -18,6 +18,7 @@ from gateway.limits.caps import LimitsRefused
 from serving.errors import EngineAborted, EngineUnavailable
 from serving.scripted import Script
 from tests.gateway.house import CORPUS, REFUND, House, make_house, opening, pinned_manifest
+from tests.redis_server import running_redis
 
 MakeHouse = Callable[..., AbstractContextManager[House]]
 ONE_ANSWER = 2_000  # tokens of the model's context: what is reserved for one
@@ -295,3 +296,21 @@ def test_costs_are_told_by_named_tenants_and_by_others_together(limited: MakeHou
     for tenant in ("acme", "other"):
         assert before[f'twinpin_effective_cost_dollars_total{{model="{model}",tenant="{tenant}"}}'] > 0
     assert len(series) == 6, "list and effective cost of two tenants, list cost of the version, and what was idle"
+
+
+def test_gateways_count_together_in_redis_and_apart_while_it_is_gone(limited: MakeHouse) -> None:
+    limits = "defaults: {tenant: {requests: 40/hour, tokens: 100000/hour}}"
+    with running_redis() as redis, limited(limits, redis_url=redis.url) as house:
+        told = house.ask().json()["usage"]
+        assert standing(house, "requests")["used"] == 1
+        assert standing(house, "tokens")["used"] == told["prompt_tokens"] + told["completion_tokens"]
+        assert house.client.get("/readyz").json()["limits"]["budgets"] == "shared"
+        redis.kill()
+        apart = house.ask(stream=True)
+        assert (apart.status_code, requests(apart, "limit"), requests(apart, "remaining")) == (200, "10", "9")
+        ready = house.client.get("/readyz")
+        assert (ready.status_code, ready.json()["limits"]["budgets"]) == (200, "degraded")
+        eventually(lambda: house.metrics()["twinpin_budgets_degraded"] == 1)
+        redis.start()
+        eventually(lambda: house.client.get("/readyz").json()["limits"]["budgets"] == "shared")
+        assert requests(house.ask(), "limit") == "40"

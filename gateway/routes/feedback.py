@@ -8,9 +8,10 @@ from gateway.answer_access import own_answer
 from gateway.feedback import Opinion, note
 from gateway.parts import caller, parts
 from gateway.record_schemas import FeedbackBody
+from gateway.routes.admitted import Admitted
 from retrieval.records.record import fields_of
 
-router = APIRouter()
+router = APIRouter(route_class=Admitted)
 
 
 @router.post("/v1/feedback")

@@ -9,8 +9,9 @@ from gateway.document_requests import asked
 from gateway.parts import caller, parts
 from gateway.record_schemas import DecisionBody, Paging, cursor_of, place_of_cursor
 from gateway.reviewing import Decision, decide, item
+from gateway.routes.admitted import Admitted
 
-router = APIRouter()
+router = APIRouter(route_class=Admitted)
 
 
 @router.get("/v1/review")

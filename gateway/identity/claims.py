@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gateway.errors import Unauthenticated
-from gateway.identity.config import GIVEN, ClaimPath, GroupsClaim, IssuerConfig, ScopesClaim, TenantClaim
+from gateway.identity.config import ClaimPath, GroupsClaim, IssuerConfig, ScopesClaim, TenantClaim
 from retrieval.acl import invalid_grants, is_tenant
 
 MOST_GROUPS: Final = 1_000
@@ -65,7 +65,7 @@ def _groups(claims: Mapping[str, Any], config: GroupsClaim) -> frozenset[str]:
 def _scopes(claims: Mapping[str, Any], config: ScopesClaim, groups: frozenset[str]) -> frozenset[str]:
     """A claim may hold scopes of other products too, in a list or between spaces."""
     said = [word for one in _words(claims, config.claim) for word in one.split()] if config.claim else []
-    by_claim = {config.rename.get(word, word) for word in said} & GIVEN
+    by_claim = {config.rename.get(word, word) for word in said if word in config.rename or word in config.among}
     by_group = {scope for group in groups for scope in config.groups.get(group, ())}
     return frozenset(by_claim | by_group or config.default)
 

@@ -16,6 +16,7 @@ Algorithm: TypeAlias = Literal[
 ]
 ClaimPath: TypeAlias = str | list[str]
 GIVEN: Final = SCOPES - {"act-as"}
+USUAL: Final = ("ask", "search", "feedback")
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -49,12 +50,16 @@ class GroupsClaim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ScopesClaim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Scopes by a claim's words and by groups as they are called here; `default` where these give none."""
+    """Scopes by a claim's words and by groups as they are called here; `default` where these give none.
+
+    A word gives what it is renamed to, or itself if it is in `among`: whoever fills the claim gives no other scope.
+    """
 
     claim: ClaimPath | None = None
+    among: tuple[str, ...] = USUAL
     rename: dict[str, str] = {}
     groups: dict[str, list[str]] = {}
-    default: tuple[str, ...] = ("ask", "search", "feedback")
+    default: tuple[str, ...] = USUAL
 
 
 class IssuerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -126,7 +131,8 @@ def _placed(one: IssuerConfig, folder: Path) -> IssuerConfig:
 
 def _wrong_with(one: IssuerConfig) -> str | None:
     tenant, scopes = one.tenant, one.scopes
-    given = {*scopes.default, *scopes.rename.values(), *(scope for some in scopes.groups.values() for scope in some)}
+    by_group = (scope for some in scopes.groups.values() for scope in some)
+    given = {*scopes.among, *scopes.default, *scopes.rename.values(), *by_group}
     groups = (*one.groups.rename.values(), f"{one.groups.prefix}x")
     names = [f"user:{one.subject.prefix}x", *(f"group:{name}" for name in groups)]
     if one.jwks_url is not None and one.jwks_file is not None:

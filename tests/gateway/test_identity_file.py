@@ -36,6 +36,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "an issuer that has no keys": ({"issuer": "login.example"}, "keys come by https"),
     "a scope that does not exist": ({"scopes": {"default": ["rule"]}}, "scopes has 'rule'"),
     "a scope for apps": ({"scopes": {"groups": {"apps": ["act-as"]}}}, "scopes has 'act-as'"),
+    "a scope for apps that a claim may say": ({"scopes": {"among": ["act-as"]}}, "scopes has 'act-as'"),
     "a group that is no name": ({"groups": {"rename": {"a": " b"}}}, "it makes 'group: b'"),
     "a prefix that is no name": ({"groups": {"prefix": "\u200b"}}, "it makes 'group:"),
     "a prefix of subjects that is no name": ({"subject": {"prefix": " a"}}, "it makes 'user: ax'"),

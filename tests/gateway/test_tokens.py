@@ -174,6 +174,26 @@ SCOPED: dict[str, tuple[dict[str, Any], dict[str, Any], set[str]]] = {
     "by a claim": ({"claim": "scope"}, {"scope": "openid ask profile act-as"}, {"ask"}),
     "by a claim that is a list": ({"claim": "scp"}, {"scp": ["search", "ask"]}, {"ask", "search"}),
     "by a claim that says nothing of ours": ({"claim": "scope"}, {"scope": "openid"}, {"ask", "search", "feedback"}),
+    "by a claim that says more than it may": (
+        {"claim": "scope"},
+        {"scope": "ask admin documents:write review release:read release:override"},
+        {"ask"},
+    ),
+    "by a claim that says only what it may not": (
+        {"claim": "scope"},
+        {"scope": "admin"},
+        {"ask", "search", "feedback"},
+    ),
+    "by a claim that may say more": (
+        {"claim": "scope", "among": ["ask", "review"]},
+        {"scope": "ask search review admin"},
+        {"ask", "review"},
+    ),
+    "by a claim that may say nothing as it is": (
+        {"claim": "scope", "among": [], "rename": {"rag.all": "admin"}},
+        {"scope": "ask rag.all"},
+        {"admin"},
+    ),
     "by a claim in other words": (
         {"claim": "scope", "rename": {"rag.read": "search"}},
         {"scope": "rag.read"},
@@ -196,6 +216,19 @@ def test_scopes_come_from_claim_group_or_default(tmp_path: Path, issuer: Issuer,
         caller = house.client.portal.call(house.app.state.parts.authenticator.caller, headers)  # type: ignore[union-attr]
         assert caller.principal.scopes == scopes
         assert (caller.credential, caller.app) == (f"issuer:{issuer.url}", None)
+
+
+def test_only_the_file_makes_administrators_of_every_tenant(tmp_path: Path, issuer: Issuer) -> None:
+    asking, silent, explicit = issuer.token(scope="admin"), {"claim": "scope"}, {"claim": "scope", "among": ["admin"]}
+    with a_house(tmp_path / "a", write_identity(tmp_path / "identity.yaml", entry(issuer, scopes=silent))) as house:
+        refused(records_of(house, "other", asking), 403, "missing_scope")
+    with a_house(tmp_path / "b", write_identity(tmp_path / "identity.yaml", entry(issuer, scopes=explicit))) as house:
+        assert records_of(house, "other", asking).status_code == 200
+
+
+def records_of(house: House, tenant: str, token: str) -> Response:
+    headers = {"authorization": f"Bearer {token}"}
+    return house.client.get("/v1/records", params={"tenant": tenant}, headers=headers)
 
 
 def test_a_person_may_do_what_their_scopes_say(tmp_path: Path, issuer: Issuer) -> None:

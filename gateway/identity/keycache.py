@@ -30,15 +30,19 @@ class KeyCache:
     clock: Callable[[], float] = time.monotonic
     trouble: str | None = None
     keys: Keys = field(default_factory=dict)
+    closed: bool = False
     _asked: float = float("-inf")
     _asking: asyncio.Task[None] | None = None
 
     async def find(self, name: tuple[str, str]) -> Key | None:
-        """The key with this `kid` and type, None if the issuer has none; Unavailable if its keys were never read."""
+        """The key with this `kid` and type, None if the issuer has none; Unavailable if its keys were never read.
+
+        Unavailable too if the issuer's entry goes while it is asked: a token that comes again meets what is in force.
+        """
         if name not in self.keys:
             if self._asking is not None or self.clock() - self._asked >= UNKNOWN_SECONDS:
                 await self.refresh()
-            if not self.keys:
+            if self.closed or not self.keys:
                 gone = "the keys that this token verifies with cannot be read now: try again later"
                 raise Unavailable(gone, code="issuer_unavailable", retry_after=UNKNOWN_SECONDS)
         return self.keys.get(name)
@@ -53,10 +57,14 @@ class KeyCache:
             self._asked = self.clock()
             self._asking = asyncio.create_task(self._ask())
             self._asking.add_done_callback(self._answered)
-        await asyncio.shield(self._asking)
+        asking = self._asking
+        await asyncio.wait({asking})
+        if not self.closed:
+            asking.result()
 
     async def close(self) -> None:
-        """Wait for nothing more."""
+        """Wait for nothing more, and let nobody wait."""
+        self.closed = True
         if self._asking is not None:
             self._asking.cancel()
             await asyncio.wait({self._asking})

@@ -123,8 +123,9 @@ class People:
 
     async def _apply(self, config: IdentityConfig) -> None:
         before, self._issuers = self._issuers, self._built(config, self._issuers)
-        for name, issuer in before.items():
-            if self._issuers.get(name) is not issuer:
+        followed = {id(issuer.cache) for issuer in self._issuers.values()}
+        for issuer in before.values():
+            if id(issuer.cache) not in followed:
                 await issuer.cache.close()
         _log.info("identity_applied", issuers=len(self._issuers))
 
@@ -134,10 +135,18 @@ class People:
             _log.error("identity_refused", reason=reason)
 
     def _built(self, config: IdentityConfig, before: Mapping[str, Issuer]) -> dict[str, Issuer]:
-        """An entry that did not change keeps its keys."""
+        """An entry whose keys come from where they came from keeps them, whatever else of it changed."""
         made = {}
         for one in config.issuers:
             same = before.get(one.issuer)
-            cache = KeyCache(one.issuer, self._fetcher.source(one), float(one.refresh))
-            made[one.issuer] = same if same is not None and same.config == one else Issuer(one, cache)
+            if same is None or _place(same.config) != _place(one):
+                made[one.issuer] = Issuer(one, KeyCache(one.issuer, self._fetcher.source(one), float(one.refresh)))
+                continue
+            same.cache.every = float(one.refresh)
+            made[one.issuer] = same if same.config == one else Issuer(one, same.cache)
         return made
+
+
+def _place(config: IssuerConfig) -> tuple[str, str | None, str | None]:
+    """Where an issuer's keys come from."""
+    return config.issuer, config.jwks_url, config.jwks_file

@@ -11,11 +11,11 @@ from starlette.testclient import TestClient
 from structlog.typing import EventDict
 
 from gateway.app import create_app
-from gateway.errors import Unauthenticated
+from gateway.errors import Unauthenticated, Unavailable
 from gateway.identity.config import IdentityError, parse_identity, read_identity
 from gateway.identity.people import People
 from tests.gateway.house import make_house, opening
-from tests.gateway.issuer import Issuer, entry, made, until, write_identity, write_raw
+from tests.gateway.issuer import Issuer, entry, made, served, until, write_identity, write_raw
 
 GOOD = entry(Issuer())
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
@@ -152,3 +152,39 @@ async def test_an_issuer_whose_entry_stays_keeps_its_keys(people: People, tmp_pa
     write_identity(tmp_path / "identity.yaml", entry(Issuer(), jwks_file="keys.json"), another)
     await until(lambda: people.states() == {"ready": 1, "stale": 0, "unavailable": 1})
     assert await tenant_of(people, Issuer().token(jti="2")) == "acme"
+
+
+async def test_an_entry_that_changes_keeps_its_keys_too(people: People, tmp_path: Path) -> None:
+    assert await tenant_of(people, Issuer().token()) == "acme"
+    (tmp_path / "keys.json").unlink()
+    fields: dict[str, Any] = {"jwks_file": "keys.json", "tenant": {"fixed": "other"}, "refresh": 60}
+    write_identity(tmp_path / "identity.yaml", entry(Issuer(), **fields))
+    await becomes(people, Issuer().token(), "other")
+    assert people._issuers[Issuer().url].cache.every == 60
+
+
+async def test_keys_from_another_place_are_read_from_there(people: People, tmp_path: Path) -> None:
+    changed = Issuer(keys={"first": ("ES256", made("P-256", 1))})
+    assert await tenant_of(people, Issuer().token()) == "acme"
+    (tmp_path / "changed.json").write_bytes(changed.jwks())
+    write_identity(tmp_path / "identity.yaml", entry(Issuer(), jwks_file="changed.json"))
+    await becomes(people, Issuer().token(), None)
+    assert await tenant_of(people, changed.token()) == "acme"
+
+
+async def test_a_request_that_waits_for_an_issuer_whose_entry_goes_is_told_to_come_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.identity.people._LOOK_SECONDS", 0.01)
+    with served(Issuer(wait=2.0)) as issuer:
+        identity = write_identity(tmp_path / "identity.yaml", entry(issuer))
+        async with People.open(identity) as opened:
+            waiting = asyncio.create_task(opened.person(issuer.token()))
+            await until(lambda: bool(issuer.asked))
+            write_identity(identity, entry(Issuer(), jwks_file="none.json"))
+            following = asyncio.create_task(opened.run())
+            with pytest.raises(Unavailable) as caught:
+                await waiting
+            assert caught.value.code == "issuer_unavailable"
+            following.cancel()
+            await asyncio.wait([following])

@@ -1,16 +1,20 @@
 """The record of every answer, however it ended: to the spool, before it is acknowledged where that is required."""
 
+import asyncio
+
 import structlog
 
 from gateway.metrics import Metrics
 from gateway.recording import Recorder
 from retrieval.errors import SpoolError
+from retrieval.records.record import Record
 from retrieval.records.spool import Spool
 from serving.records import InteractionRecord, Said
 from serving.redaction import redact
 
 _log = structlog.get_logger()
 _ROOM_EACH = 64 * 1024  # more than all but the longest records take
+_LONG_HISTORY = 16 * 1024  # characters: to redact more would hold up everybody else's answers
 
 
 class Audit:
@@ -35,24 +39,33 @@ class Audit:
 
     async def keep(self, record: InteractionRecord) -> None:
         """The record of an answer that is about to be acknowledged; SpoolError when it must not be."""
-        if not self._required:
-            self.write(record)
-            return
-        await self._spool.keep(self._recorder.record(record))
+        written = await self._written(record)
+        if self._required:
+            await self._spool.keep(written)
+        else:
+            self._put(written)
         self._count(record)
 
     def write(self, record: InteractionRecord) -> None:
         """The record of an answer that nobody waits for."""
-        try:
-            self._spool.put(self._recorder.record(record))
-        except SpoolError as error:
-            self._metrics.record_dropped()
-            _log.error("record_dropped", id=record.id, tenant=record.tenant, reason=str(error))
+        self._put(self._recorder.record(record))
         self._count(record)
 
     def leave(self) -> None:
         """An answer that was admitted has its record, or never will."""
         self._open -= 1
+
+    async def _written(self, record: InteractionRecord) -> Record:
+        if sum(len(text) for _, text in record.said.history) > _LONG_HISTORY:
+            return await asyncio.to_thread(self._recorder.record, record)
+        return self._recorder.record(record)
+
+    def _put(self, record: Record) -> None:
+        try:
+            self._spool.put(record)
+        except SpoolError as error:
+            self._metrics.record_dropped()
+            _log.error("record_dropped", id=record.id, tenant=record.tenant, reason=str(error))
 
     def _count(self, record: InteractionRecord) -> None:
         """One log line, and the counters that dashboards read."""

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import re
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from starlette.testclient import TestClient
 from deploy.keys import create_key
 from gateway.app import create_app
 from serving.records import question_digest
+from serving.redaction import redact
 from tests.gateway.house import REFUND, REFUND_QUESTION, House, events, make_house, opening
 
 
@@ -280,3 +282,21 @@ def test_a_person_is_erased_by_administrators(house: House) -> None:
     assert found["facts"]["outcome"] == "answered"
     assert all(record(house, ids[other])["words"] for other in ("hanneke", "oscar"))
     assert house.client.delete("/v1/records?subject=ana", headers=house.headers("root")).status_code == 422
+
+
+def test_long_histories_are_redacted_beside_the_loop(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    on: list[int] = []
+
+    def noted(text: str) -> str:
+        on.append(threading.get_ident())
+        return redact(text)
+
+    monkeypatch.setattr("gateway.recording.redact", noted)
+    house.ask()
+    loop = set(on)
+    on.clear()
+    turns = [{"role": "user", "content": "4-" * 10_000}, {"role": "assistant", "content": "It is 45 days."}]
+    body = {"messages": [*turns, {"role": "user", "content": REFUND_QUESTION}]}
+    assert house.post("/v1/answer", body).status_code == 200
+    assert on
+    assert loop.isdisjoint(on)

@@ -11,7 +11,7 @@ SERVICE = Board(
         "Errors": (
             Panel(
                 "Share of errors",
-                "5xx and streams that ended with one. The objective is 0.1 %; alerts watch six windows of it.",
+                "5xx and streams that ended with one, of what was not refused. The objective is 0.1 %; alerts watch it.",
                 (Query(recorded("errors:ratio_rate5m"), "5 min"), Query(recorded("errors:ratio_rate1h"), "1 h")),
                 "percentunit",
             ),

@@ -5,7 +5,7 @@ import os
 import struct
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,16 +16,20 @@ SUFFIX, DAMAGED = ".spool", ".damaged"
 
 @dataclass(slots=True)
 class Segment:
-    """One file. Up to `size` all is written; up to `read` all has been moved on."""
+    """One file. Up to `size` all is written; up to `read` all has been moved on.
+
+    Nothing is added to one that is `closed`: whoever wrote it is gone, and its end may be torn.
+    """
 
     path: Path
     size: int = 0
     read: int = 0
+    closed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """What was read: payloads, and where the next one would begin. `damaged` when what stands there is none."""
+    """What was read: payloads, and where the next one would begin. `damaged` when something else stands there."""
 
     payloads: tuple[bytes, ...]
     upto: int
@@ -42,7 +46,7 @@ def new_segment(folder: Path) -> Segment:
 
 def segments_in(folder: Path) -> list[Segment]:
     """Those that are there, oldest first."""
-    return [Segment(path, path.stat().st_size) for path in sorted(folder.glob(f"*{SUFFIX}"))]
+    return [Segment(path, path.stat().st_size, closed=True) for path in sorted(folder.glob(f"*{SUFFIX}"))]
 
 
 def append(segment: Segment, payloads: Sequence[bytes]) -> None:
@@ -64,22 +68,26 @@ def empty(segment: Segment) -> None:
 
 
 def read(segment: Segment, most: int) -> Frames:
-    """The next frames, `most` at most. A torn end was never acknowledged and is left out."""
+    """The next frames, `most` at most. Zeros up to the end are no damage: a power failure leaves them of a write."""
     payloads: list[bytes] = []
-    upto = segment.read
-    with segment.path.open("rb") as file:
-        file.seek(upto)
-        content = file.read(segment.size - upto)
-    at, damaged = 0, False
-    for payload in _frames(content):
-        if payload is None:
-            damaged = True
-            break
+    content, at = _rest(segment), 0
+    while len(payloads) < most and (payload := _frame_at(content, at)) is not None:
         payloads.append(payload)
         at += FRAME_BYTES + len(payload)
-        if len(payloads) == most:
-            return Frames(tuple(payloads), upto + at, damaged=False)
-    return Frames(tuple(payloads), upto + at if damaged else segment.size, damaged)
+    damaged = len(payloads) < most and content.count(0, at) < len(content) - at
+    return Frames(tuple(payloads), segment.read + at, damaged)
+
+
+def set_aside(segment: Segment) -> Path:
+    """Keep in another file what was not moved on, and only that: an erasure does not reach it any more."""
+    aside = segment.path.with_suffix(DAMAGED)
+    with aside.open("wb") as file:
+        file.write(_rest(segment))
+        file.flush()
+        os.fsync(file.fileno())
+    segment.path.unlink()
+    sync_folder(aside.parent)
+    return aside
 
 
 def framed(payload: bytes) -> bytes:
@@ -96,17 +104,17 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _frames(content: bytes) -> Iterator[bytes | None]:
-    """Payloads one after the other; None for a whole frame that is not what was written."""
-    at = 0
-    while at + FRAME_BYTES <= len(content):
-        length, crc = _FRAME.unpack_from(content, at)
-        start = at + FRAME_BYTES
-        if not length or start + length > len(content):
-            return
-        payload = content[start : start + length]
-        if zlib.crc32(payload) != crc:
-            yield None
-            return
-        yield payload
-        at = start + length
+def _rest(segment: Segment) -> bytes:
+    with segment.path.open("rb") as file:
+        file.seek(segment.read)
+        return file.read(segment.size - segment.read)
+
+
+def _frame_at(content: bytes, at: int) -> bytes | None:
+    """The payload that was written there; None at the end, and for anything else."""
+    if at + FRAME_BYTES > len(content):
+        return None
+    length, crc = _FRAME.unpack_from(content, at)
+    start = at + FRAME_BYTES
+    payload = content[start : start + length]
+    return payload if 0 < length == len(payload) and zlib.crc32(payload) == crc else None

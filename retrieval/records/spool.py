@@ -2,7 +2,7 @@
 
 import asyncio
 import fcntl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ from retrieval.records.segments import (
     new_segment,
     read,
     segments_in,
-    sync_folder,
+    set_aside,
 )
 
 _log = structlog.get_logger()
@@ -50,7 +50,7 @@ class Spool:
     """Belongs to one event loop; its files are touched by one thread of its own.
 
     `alone` when no other process had a spool here as this one was opened. `trouble` says why the disk takes nothing;
-    until `mend` finds that it does again, everything is refused at once.
+    until `mend` finds that it does again, everything is refused at once. `passed` are the bytes that have left.
     """
 
     folder: Path
@@ -58,6 +58,7 @@ class Spool:
     alone: bool = True
     on_durable: Callable[[], None] = field(default=lambda: None)
     trouble: str | None = None
+    passed: int = 0
     _segments: list[Segment] = field(default_factory=list)
     _pending: int = 0
     _waiting: list[tuple[bytes, asyncio.Future[None] | None]] = field(default_factory=list)
@@ -117,9 +118,16 @@ class Spool:
             await self._apart(self._release, taken)
 
     async def settled(self) -> None:
-        """What was put is on the disk, or lost."""
-        while self._committing is not None:
-            await asyncio.shield(self._committing)
+        """What was put until now is on the disk, or lost; what comes meanwhile is not waited for."""
+        if self._committing is not None:
+            written = asyncio.get_running_loop().create_future()
+            self._waiting.append((b"", written))
+            await asyncio.wait([written, self._committing], return_when=asyncio.FIRST_COMPLETED)
+
+    async def end(self) -> int:
+        """What `passed` is at least when all that was put until now has left."""
+        await self.settled()
+        return await self._apart(self._end)
 
     async def mend(self) -> None:
         """Find out whether the disk takes something again."""
@@ -153,10 +161,11 @@ class Spool:
                 if all(durable is None for _, durable in self._waiting):
                     await asyncio.sleep(_LINGER_SECONDS)
                 batch, self._waiting = self._waiting, []
-                error = await self._written([payload for payload, _ in batch])
-                for _, durable in batch:
+                payloads = [payload for payload, _ in batch if payload]
+                error = await self._written(payloads) if payloads else None
+                for payload, durable in batch:
                     if durable is not None and not durable.done():
-                        durable.set_exception(error) if error else durable.set_result(None)
+                        durable.set_exception(error) if error and payload else durable.set_result(None)
         finally:
             self._committing = None
 
@@ -173,7 +182,7 @@ class Spool:
         return None
 
     def _write(self, payloads: list[bytes]) -> None:
-        if not self._segments or self._segments[-1].size >= _SEGMENT_BYTES:
+        if not self._segments or self._segments[-1].closed or self._segments[-1].size >= _SEGMENT_BYTES:
             self._segments.append(new_segment(self.folder))
         append(self._segments[-1], payloads)
 
@@ -181,31 +190,40 @@ class Spool:
         """Behind what may be torn."""
         self._segments.append(new_segment(self.folder))
 
+    def _end(self) -> int:
+        return self.passed + sum(one.size - one.read for one in self._segments)
+
     def _take(self, most: int) -> Taken | None:
         while self._segments:
             segment = self._segments[0]
             frames = read(segment, most)
-            try:
-                records = tuple(_decode(payload) for payload in frames.payloads)
-            except msgspec.DecodeError:
-                self._set_aside(segment)
-                continue
-            if records:
+            records = _decoded(frames.payloads)
+            if records and len(records) == len(frames.payloads):
                 return Taken(records, segment, frames.upto)
-            if frames.damaged:
+            if records:
+                lengths = (FRAME_BYTES + len(payload) for payload in frames.payloads[: len(records)])
+                return Taken(records, segment, segment.read + sum(lengths))
+            if frames.payloads or frames.damaged:
                 self._set_aside(segment)
             elif not self._let_go(segment):
                 return None
         return None
 
     def _release(self, taken: Taken) -> None:
-        taken.segment.read = taken.upto
+        self._pass(taken.segment, taken.upto)
         if taken.segment.read == taken.segment.size:
             self._let_go(taken.segment)
 
+    def _pass(self, segment: Segment, upto: int) -> None:
+        self.passed += upto - segment.read
+        segment.read = upto
+
     def _let_go(self, segment: Segment) -> bool:
-        """Whether there is another segment behind it; the last one is used again."""
-        if segment is self._segments[-1]:
+        """Whether there may be another segment behind it; the one that is written to is used again."""
+        if zeros := segment.size - segment.read:
+            _log.warning("record_segment_ends_in_zeros", file=segment.path.name, bytes=zeros)
+        self._pass(segment, segment.size)
+        if segment is self._segments[-1] and not segment.closed:
             if segment.size:
                 empty(segment)
             return False
@@ -215,14 +233,24 @@ class Spool:
 
     def _set_aside(self, segment: Segment) -> None:
         """For somebody to look at: it may hold what was acknowledged."""
-        aside = segment.path.with_suffix(DAMAGED)
-        segment.path.rename(aside)
-        sync_folder(self.folder)
+        aside = set_aside(segment)
         self._segments.remove(segment)
         _log.critical("record_segment_damaged", file=aside.name, bytes=segment.size - segment.read)
+        self._pass(segment, segment.size)
 
     async def _apart(self, work: Callable[..., Result], *arguments: object) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._disk, work, *arguments)
+
+
+def _decoded(payloads: Sequence[bytes]) -> tuple[Record, ...]:
+    """Those before the first that is no record as this release knows them."""
+    records: list[Record] = []
+    for payload in payloads:
+        try:
+            records.append(_decode(payload))
+        except msgspec.DecodeError:
+            break
+    return tuple(records)
 
 
 @contextmanager

@@ -72,9 +72,9 @@ class RecordStore:
         return found
 
     async def settle(self) -> None:
-        """Move all that is in the spool now."""
-        await self.spool.settled()
-        while await self.move():
+        """Move all that is in the spool now; what comes meanwhile is not waited for."""
+        end = await self.spool.end()
+        while self.spool.passed < end and await self.move():
             continue
 
     async def move(self) -> int:

@@ -89,16 +89,25 @@ async def test_a_full_spool_refuses_and_takes_again_when_it_has_room(tmp_path: P
         await spool.keep(answer(100))
 
 
+def damaged(spool: Spool) -> list[Path]:
+    return [path for path in spool.files() if path.suffix == segments.DAMAGED]
+
+
 @pytest.mark.parametrize("cut", [1, 5, 9, 100])
-async def test_a_torn_end_was_never_acknowledged_and_is_left_out(tmp_path: Path, cut: int) -> None:
+async def test_a_torn_end_is_no_record_and_is_kept_aside(tmp_path: Path, cut: int) -> None:
+    """Nobody can tell it from a damaged frame that was acknowledged."""
     with Spool.open(tmp_path, ROOMY) as spool:
         for n in range(3):
             await spool.keep(answer(n))
         (path,) = spool.files()
-    os.truncate(path, path.stat().st_size - cut)
-    with Spool.open(tmp_path, ROOMY) as spool:
+        whole = path.read_bytes()
+    os.truncate(path, len(whole) - cut)
+    with structlog.testing.capture_logs() as logged, Spool.open(tmp_path, ROOMY) as spool:
         assert [one.id for one in await drained(spool)] == ["ans_0000", "ans_0001"]
-        assert not [path for path in spool.files() if path.suffix == segments.DAMAGED]
+        (aside,) = damaged(spool)
+        assert whole.endswith(aside.read_bytes() + whole[-cut:]), "and nothing that was moved is with it"
+        assert spool.used == 0
+    assert [one["event"] for one in logged] == ["record_segment_damaged"]
 
 
 async def test_zeros_at_the_end_are_what_a_power_failure_leaves(tmp_path: Path) -> None:
@@ -107,8 +116,56 @@ async def test_zeros_at_the_end_are_what_a_power_failure_leaves(tmp_path: Path) 
         (path,) = spool.files()
     with path.open("ab") as file:
         file.write(bytes(4_096))
-    with Spool.open(tmp_path, ROOMY) as spool:
+    with structlog.testing.capture_logs() as logged, Spool.open(tmp_path, ROOMY) as spool:
         assert [one.id for one in await drained(spool)] == ["ans_0000"]
+        assert damaged(spool) == []
+    assert [(one["event"], one["bytes"]) for one in logged] == [("record_segment_ends_in_zeros", 4_096)]
+
+
+@pytest.mark.parametrize("end", [bytes(64), b"\0\0\0", b"\xff" * 64, segments.framed(b"x" * 500)[:90]])
+async def test_what_is_kept_after_a_crash_does_not_stand_behind_its_torn_end(tmp_path: Path, end: bytes) -> None:
+    with Spool.open(tmp_path, ROOMY) as spool:
+        for n in range(3):
+            await spool.keep(answer(n))
+        (path,) = spool.files()
+    with path.open("ab") as file:
+        file.write(end)
+    with structlog.testing.capture_logs(), Spool.open(tmp_path, ROOMY) as spool:
+        for n in range(3, 8):
+            await spool.keep(answer(n))
+        assert [one.id for one in await drained(spool)] == [f"ans_{n:04}" for n in range(8)]
+        assert spool.used == 0
+
+
+async def test_records_before_one_that_this_release_does_not_know_are_moved(tmp_path: Path) -> None:
+    with Spool.open(tmp_path, ROOMY) as spool:
+        for n in range(2):
+            await spool.keep(answer(n))
+        (path,) = spool.files()
+    with path.open("ab") as file:
+        file.write(segments.framed(b"of another release"))
+    with structlog.testing.capture_logs(), Spool.open(tmp_path, ROOMY) as spool:
+        assert [one.id for one in await drained(spool)] == ["ans_0000", "ans_0001"]
+        assert [one.read_bytes() for one in damaged(spool)] == [segments.framed(b"of another release")]
+
+
+async def test_settling_does_not_wait_for_what_comes_meanwhile(tmp_path: Path) -> None:
+    with Spool.open(tmp_path, ROOMY) as spool:
+        more = True
+
+        async def load() -> None:
+            while more:
+                await spool.keep(answer(2))
+
+        spool.put(answer(1))
+        loading = [asyncio.create_task(load()) for _ in range(3)]
+        async with asyncio.timeout(5):
+            end = await spool.end()
+        assert 0 < end <= spool.used
+        more = False
+        await asyncio.gather(*loading)
+        await drained(spool)
+        assert spool.passed >= end
 
 
 async def test_a_damaged_segment_is_kept_aside_and_told(tmp_path: Path) -> None:
@@ -122,6 +179,7 @@ async def test_a_damaged_segment_is_kept_aside_and_told(tmp_path: Path) -> None:
     with structlog.testing.capture_logs() as logged, Spool.open(tmp_path, ROOMY) as spool:
         assert [one.id for one in await drained(spool)] == ["ans_0000"]
         assert [one.suffix for one in spool.files()] == [segments.DAMAGED]
+        assert damaged(spool)[0].stat().st_size == len(content) * 2 // 3
         await spool.keep(answer(7))
         assert [one.id for one in await drained(spool)] == ["ans_0007"]
     assert [one["event"] for one in logged] == ["record_segment_damaged"]

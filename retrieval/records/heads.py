@@ -1,6 +1,9 @@
 """How far the chain is, signed and beside the database: a chain that was cut or made anew does not fit it."""
 
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import msgspec
 from retrieval.errors import CatalogError
 from retrieval.receipt import Signer
 from retrieval.records.chain import Head
+from retrieval.records.segments import sync_folder
 
 _KIND = "record-head+jws"
 
@@ -21,22 +25,42 @@ class HeadFile:
     signer: Signer
 
     def write(self, head: Head) -> None:
-        """Readers see the old head or the new one."""
-        known = self.read()
-        if known is not None and known.sequence >= head.sequence:
-            return
-        draft = self.path.with_name(f"{self.path.name}.{os.getpid()}")
-        try:
-            draft.parent.mkdir(parents=True, exist_ok=True)
-            draft.write_text(self.signer.seal(msgspec.json.encode(head), _KIND), "ascii")
-            draft.replace(self.path)
-        except OSError as error:
-            raise CatalogError(f"the head of the records cannot be written to {self.path.name!r}") from error
+        """Readers see the old head or the new one, after a power failure too; ReceiptInvalid as in `read`."""
+        with self._mapped("written to"), self._alone():
+            known = self.read()
+            if known is None or known.sequence < head.sequence:
+                self._replace(self.signer.seal(msgspec.json.encode(head), _KIND))
 
     def read(self) -> Head | None:
         """The head as it was signed; ReceiptInvalid when somebody else wrote it."""
-        try:
-            signed = self.path.read_text("ascii")
-        except FileNotFoundError:
-            return None
+        with self._mapped("read from"):
+            try:
+                signed = self.path.read_text("ascii", errors="replace")
+            except FileNotFoundError:
+                return None
         return msgspec.json.decode(self.signer.unseal(signed, _KIND), type=Head)
+
+    def _replace(self, signed: str) -> None:
+        draft = self.path.with_name(f"{self.path.name}.draft")
+        with draft.open("w", encoding="ascii") as file:
+            file.write(signed)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(self.path)
+        sync_folder(self.path.parent)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Among all threads and processes: each that comes opens the lock anew."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.with_name(f"{self.path.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    @contextmanager
+    def _mapped(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            told = error.strerror or type(error).__name__
+            raise CatalogError(f"the head of the records cannot be {what} {self.path.name!r}: {told}") from error

@@ -13,7 +13,7 @@ from retrieval.errors import CatalogError, ReceiptInvalid, SpoolError
 from retrieval.layout import Layout
 from retrieval.receipt import Signer
 from retrieval.records.book import Book
-from retrieval.records.chain import Batch, Head
+from retrieval.records.chain import Head
 from retrieval.records.forgetting import Forgetting
 from retrieval.records.heads import HeadFile
 from retrieval.records.record import Kept, Record
@@ -55,12 +55,14 @@ class RecordStore:
 
     async def add(self, record: Record) -> None:
         """Straight into SQL, for what somebody waits for and can send again."""
-        await self._note(await self.book.append([record]))
+        if batch := await self.book.append([record]):
+            await self._note(batch.head)
 
     async def add_first(self, record: Record) -> Kept | None:
         """The same, unless there is one of its kind about the same: then that one."""
         standing, batch = await self.book.append_first(record)
-        await self._note(batch)
+        if batch:
+            await self._note(batch.head)
         return standing
 
     async def find(self, record: str) -> Kept | None:
@@ -84,7 +86,7 @@ class RecordStore:
             if taken is None:
                 return 0
             batch = await self.book.append(taken.records)
-            await self._note(batch)
+            await self._note(batch.head if batch else await self.book.head())
             await self.spool.release(taken)
             self.moved(batch.size if batch else 0)
             return len(taken.records)
@@ -105,11 +107,9 @@ class RecordStore:
                 continue
             await self._idle()
 
-    async def _note(self, batch: Batch | None) -> None:
-        if batch is None:
-            return
+    async def _note(self, head: Head) -> None:
         try:
-            await asyncio.to_thread(self.heads.write, batch.head)
+            await asyncio.to_thread(self.heads.write, head)
         except ReceiptInvalid as error:  # left as it is, for `verify` to say so
             _log.critical("record_head_invalid", reason=str(error))
 

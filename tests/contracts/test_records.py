@@ -11,7 +11,7 @@ import sqlalchemy as sa
 import structlog
 
 from retrieval.catalog import Catalog
-from retrieval.errors import ReceiptInvalid
+from retrieval.errors import CatalogError, ReceiptInvalid
 from retrieval.layout import Layout
 from retrieval.records.book import Book, Wanted
 from retrieval.records.forgetting import Forgetting
@@ -229,6 +229,23 @@ async def test_an_answer_is_found_as_soon_as_it_was_acknowledged(catalog: Catalo
         assert found is not None
         assert found.record.id == "ans_0001"
         assert await store.find("ans_0002") is None
+
+
+async def test_a_head_that_was_not_written_in_time_is_written_with_the_next_move(
+    catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(descriptor: int) -> None:
+        raise OSError("no")
+
+    async with RecordStore.open(catalog, Folder(tmp_path), 1 << 20) as store:
+        await store.spool.keep(answer(1))
+        with monkeypatch.context() as broken:
+            broken.setattr("os.fsync", fails)
+            with pytest.raises(CatalogError, match="head of the records"):
+                await store.settle()
+        assert await known_heads(store) == []
+        await store.settle()
+        assert await known_heads(store) == [await store.book.head()]
 
 
 async def test_settling_ends_while_more_comes_than_is_moved(

@@ -150,10 +150,12 @@ async def open_parts(settings: Settings, metrics: Metrics, reach: Reach = reach)
         library = _library(settings, documents, books, metrics)
         follower = Follower(indexes, documents.quiet, changed, heard=metrics.followed)
         watch = Watch(settings.releases, flip, release, metrics)
-        authenticator = await stack.enter_async_context(Authenticator.open(settings.keys, settings.identity))
+        known = Authenticator.open(settings.keys, settings.identity, metrics)
+        authenticator = await stack.enter_async_context(known)
         book, meter = UsageBook(UsageLedger(catalog)), EngineMeter(settings.engine_dollars_per_hour, metrics)
         stack.push_async_callback(book.write)
         background = await stack.enter_async_context(Background.open())
+        background.start("keys", authenticator.keys.run())
         if authenticator.people is not None:
             background.start("identity", authenticator.people.run())
         lease_seconds = settings.answer_seconds + _MARGIN_SECONDS

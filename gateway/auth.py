@@ -13,6 +13,7 @@ from gateway.errors import Forbidden, Unauthenticated
 from gateway.identity.people import People
 from gateway.identity.tokens import is_token
 from gateway.keyfile import KeyFile
+from gateway.metrics import Metrics
 from retrieval.acl import Principal
 
 
@@ -20,19 +21,20 @@ class Authenticator:
     """API keys by the key file, and, where there is an identity file, people by tokens of the issuers in it."""
 
     def __init__(
-        self, keys: Path, people: People | None = None, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self, keys: KeyFile, people: People | None = None, now: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
+        self.keys = keys
         self.people = people
-        self._keys = KeyFile(keys)
         self._now = now
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, keys: Path, identity: Path | None) -> AsyncIterator["Authenticator"]:
+    async def open(cls, keys: Path, identity: Path | None, metrics: Metrics) -> AsyncIterator["Authenticator"]:
         """IdentityError when there is an identity file that is not good."""
+        metrics.identity({}, ok=True)
         async with AsyncExitStack() as stack:
-            people = await stack.enter_async_context(People.open(identity)) if identity else None
-            yield cls(keys, people)
+            people = await stack.enter_async_context(People.open(identity, metrics.identity)) if identity else None
+            yield cls(KeyFile(keys, metrics.keys_ok.set), people)
 
     async def caller(self, headers: Mapping[str, str]) -> Caller:
         """By the request's headers; Unauthenticated when they name none we know, Forbidden when it may not act so."""
@@ -57,7 +59,7 @@ class Authenticator:
         return Caller(principal, f"issuer:{issuer}")
 
     async def _key(self, secret: str) -> ApiKey:
-        key = await self._keys.find(secret)
+        key = await self.keys.find(secret)
         if key is None:
             raise Unauthenticated("this API key is not known: it may be mistyped or revoked")
         if key.expired(self._now()):

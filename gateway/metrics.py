@@ -1,6 +1,6 @@
 """Every metric, declared once. No label comes from a client; versions, routes, tenants and reasons are bounded sets."""
 
-from collections.abc import Collection, Iterable, Sized
+from collections.abc import Collection, Iterable, Mapping, Sized
 from itertools import product
 from typing import Protocol
 
@@ -160,6 +160,9 @@ class Metrics:
         self._records_dropped = made.counter("records_dropped", "Records of answers that could not be kept.")
         self._records_moved = made.counter("records_moved", "Records that SQL has taken from the spool.")
         self._decisions = made.counter("review_decisions", "What reviewers decided of answers.", "decision")
+        self.keys_ok = made.gauge("keys_config_ok", "1 while the key file as it stands is in force.")
+        self._identity_ok = made.gauge("identity_config_ok", "1 while the identity file as it stands is in force.")
+        self._issuers = made.gauge("identity_issuers", "Issuers of tokens, by the state of their keys.", "state")
         self.limits_ok = made.gauge("limits_config_ok", "1 while limits.yaml as it stands is in force.")
         self.budgets_degraded = made.gauge(
             "budgets_degraded", "1 while Redis is gone, and each process counts for itself."
@@ -293,6 +296,12 @@ class Metrics:
     def followed(self, index: str, now: float) -> None:
         """An index is at the catalog's head; `now` in seconds since the epoch."""
         self._followed.labels(index).set(now)
+
+    def identity(self, states: Mapping[str, int], *, ok: bool) -> None:
+        """Show how issuers' keys are, and whether they are those of the identity file; there may be none."""
+        self._identity_ok.set(ok)
+        for state, count in states.items():
+            self._issuers.labels(state).set(count)
 
     def ready(self, part: str, *, ready: bool) -> None:
         """Show whether a part is there."""

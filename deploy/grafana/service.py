@@ -11,7 +11,7 @@ SERVICE = Board(
         "Errors": (
             Panel(
                 "Share of errors",
-                "5xx and streams that ended with one, of what was not refused. The objective is 0.1 %; alerts watch it.",
+                "5xx and streams that ended with one, refusals left out. The objective is 0.1 %; alerts watch it.",
                 (Query(recorded("errors:ratio_rate5m"), "5 min"), Query(recorded("errors:ratio_rate1h"), "1 h")),
                 "percentunit",
             ),
@@ -123,6 +123,22 @@ SERVICE = Board(
                 "1 where every gateway has the part, 0 where one has lost it.",
                 (Query(f"min by (part) ({metric('part_ready')})", "{{part}}"),),
                 "none",
+            ),
+            Panel(
+                "Issuers",
+                "By the state of their keys. Stale: as they were last read; unavailable: never read.",
+                (Query(f"max by (state) ({metric('identity_issuers')})", "{{state}}"),),
+                "none",
+            ),
+            Panel(
+                "Who may call",
+                "In force: 0 where a gateway refused the key file or the identity file.",
+                (
+                    Query(f"min({metric('keys_config_ok')})", "keys"),
+                    Query(f"min({metric('identity_config_ok')})", "identity"),
+                ),
+                "none",
+                "stat",
             ),
             Panel(
                 "Behind the catalog",

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final, NoReturn, Protocol
 
 import structlog
 
@@ -45,22 +45,30 @@ class _Known:
         return same and now < self.until and self.issuer.cache.keys.get(self.name) is self.key
 
 
+class Heard(Protocol):
+    """Is told how many issuers' keys are in which state, and whether the file as it stands is in force."""
+
+    def __call__(self, states: Mapping[str, int], *, ok: bool) -> None: ...
+
+
 class People:
     """Remembers the tokens that it verified by their digest, as one comes many times."""
 
-    def __init__(self, path: Path, fetcher: KeyFetcher, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, path: Path, fetcher: KeyFetcher, heard: Heard | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
         self.refusal: str | None = None
-        self._path, self._fetcher, self._clock = path, fetcher, clock
+        self._path, self._fetcher, self._clock, self._heard = path, fetcher, clock, heard
         self._raw = read_identity(path)
         self._issuers = self._built(parse_identity(self._raw, path), {})
         self._verified: dict[bytes, _Known] = {}
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, path: Path) -> AsyncIterator["People"]:
+    async def open(cls, path: Path, heard: Heard | None = None) -> AsyncIterator["People"]:
         """By the file as it is; IdentityError when it is not good. Keys are read by `run` and when a token comes."""
         async with KeyFetcher.open() as fetcher:
-            people = cls(path, fetcher)
+            people = cls(path, fetcher, heard)
             try:
                 yield people
             finally:
@@ -82,6 +90,8 @@ class People:
             await self._look()
             due = [issuer.cache for issuer in self._issuers.values() if issuer.cache.due()]
             await asyncio.gather(*(cache.refresh() for cache in due))
+            if self._heard is not None:
+                self._heard(self.states(), ok=self.refusal is None)
             await asyncio.sleep(_LOOK_SECONDS)
 
     def states(self) -> dict[str, int]:

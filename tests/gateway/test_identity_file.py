@@ -1,7 +1,8 @@
 """The identity file: whole and valid or refused with the reason, and followed while the gateway runs."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from gateway.app import create_app
 from gateway.errors import Unauthenticated, Unavailable
 from gateway.identity.config import IdentityError, parse_identity, read_identity
 from gateway.identity.people import People
-from tests.gateway.house import make_house, opening
+from tests.gateway.house import House, make_house, opening
 from tests.gateway.issuer import Issuer, entry, made, served, until, write_identity, write_raw
 
 GOOD = entry(Issuer())
@@ -92,6 +93,47 @@ def test_readiness_counts_issuers_and_names_none(tmp_path: Path) -> None:
         unread = client.get("/v1/models", headers={"authorization": f"Bearer {gone.token()}"})
         assert (unread.status_code, unread.json()["error"]["code"]) == (503, "issuer_unavailable")
         assert unread.headers["retry-after"] == "10"
+
+
+def test_metrics_tell_how_issuers_are_and_what_was_refused(tmp_path: Path) -> None:
+    good, gone, identity = Issuer(), Issuer(url="https://gone.example"), tmp_path / "identity.yaml"
+    (tmp_path / "keys.json").write_bytes(good.jwks())
+    write_identity(identity, entry(good, jwks_file="keys.json", refresh=10), entry(gone, jwks_file="none.json"))
+    house = make_house(tmp_path, identity=identity)
+    with TestClient(create_app(house.settings, opening(house))) as client:
+        house.client = client
+        eventually(lambda: told(house) == {"ready": 1, "stale": 0, "unavailable": 1, "identity": 1, "keys": 1})
+        write_raw(identity, b"issuers: [")
+        keys = house.settings.keys.read_bytes()
+        house.settings.keys.write_bytes(b"keys: [")
+        eventually(lambda: (told(house)["identity"], told(house)["keys"]) == (0, 0))
+        house.settings.keys.write_bytes(keys)
+        write_identity(identity, entry(good, jwks_file="keys.json"))
+        eventually(lambda: told(house) == {"ready": 1, "stale": 0, "unavailable": 0, "identity": 1, "keys": 1})
+
+
+def test_without_an_identity_file_nothing_was_refused(tmp_path: Path) -> None:
+    house = make_house(tmp_path)
+    with TestClient(create_app(house.settings, opening(house))) as client:
+        house.client = client
+        assert told(house) == {"identity": 1, "keys": 1}
+
+
+def told(house: House) -> dict[str, float]:
+    """What metrics say of issuers, by state, and of the two files."""
+    shown = house.metrics()
+    issuers = {state: f'twinpin_identity_issuers{{state="{state}"}}' for state in ("ready", "stale", "unavailable")}
+    files = {"identity": "twinpin_identity_config_ok", "keys": "twinpin_keys_config_ok"}
+    return {name: shown[series] for name, series in {**issuers, **files}.items() if series in shown}
+
+
+def eventually(true: Callable[[], bool]) -> None:
+    """Within a few looks at a file that is followed."""
+    for _ in range(100):
+        if true():
+            return
+        time.sleep(0.1)
+    pytest.fail("it never came")
 
 
 @pytest.fixture

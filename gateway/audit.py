@@ -30,10 +30,12 @@ class Audit:
         self._required = required
         self._words = words
         self._open = 0
+        spool.on_lost = self._lost
 
     def admit(self) -> None:
         """Before anything is spent on an answer; SpoolError when its record could not be kept. Ends with `leave`."""
         if self._required and not self._spool.has_room((self._open + 1) * _ROOM_EACH):
+            self._metrics.record_refused()
             raise SpoolError(self._spool.trouble or "the record spool has no room for the record of another answer")
         self._open += 1
 
@@ -64,8 +66,16 @@ class Audit:
         try:
             self._spool.put(record)
         except SpoolError as error:
+            self._lost(record, error)
+
+    def _lost(self, record: Record, error: SpoolError) -> None:
+        """Where records are required, what has none was not acknowledged."""
+        if self._required:
+            self._metrics.record_refused()
+        else:
             self._metrics.record_dropped()
-            _log.error("record_dropped", id=record.id, tenant=record.tenant, reason=str(error))
+        told = "record_refused" if self._required else "record_dropped"
+        _log.error(told, id=record.id, tenant=record.tenant, reason=str(error))
 
     def _count(self, record: InteractionRecord) -> None:
         """One log line, and the counters that dashboards read."""

@@ -157,7 +157,8 @@ class Metrics:
             "index_followed_timestamp_seconds", "When an index was last seen to be at the catalog's head.", "index"
         )
         self.record_spool = made.gauge("record_spool_bytes", "Bytes of records that SQL has not taken yet.")
-        self._records_dropped = made.counter("records_dropped", "Records of answers that could not be kept.")
+        self._records_dropped = made.counter("records_dropped", "Answers given whose record could not be kept.")
+        self._records_refused = made.counter("records_refused", "Answers not given, as their record is required.")
         self._records_moved = made.counter("records_moved", "Records that SQL has taken from the spool.")
         self._decisions = made.counter("review_decisions", "What reviewers decided of answers.", "decision")
         self.keys_ok = made.gauge("keys_config_ok", "1 while the key file as it stands is in force.")
@@ -246,8 +247,12 @@ class Metrics:
         self._feedback.labels(rating, failure or "none", "yes" if corrected else "no", *named).inc()
 
     def record_dropped(self) -> None:
-        """Count a record that could not be kept."""
+        """Count an answer that is given without its record."""
         self._records_dropped.inc()
+
+    def record_refused(self) -> None:
+        """Count an answer that is not given, as its record cannot be kept."""
+        self._records_refused.inc()
 
     def records_moved(self, count: int) -> None:
         """Count records that are in SQL now."""

@@ -51,12 +51,14 @@ class Spool:
 
     `alone` when no other process had a spool here as this one was opened. `trouble` says why the disk takes nothing;
     until `mend` finds that it does again, everything is refused at once. `passed` are the bytes that have left.
+    `on_lost` is told of each record that was put, and that the disk then did not take.
     """
 
     folder: Path
     limit: int
     alone: bool = True
     on_durable: Callable[[], None] = field(default=lambda: None)
+    on_lost: Callable[[Record, SpoolError], None] = field(default=lambda record, error: None)
     trouble: str | None = None
     passed: int = 0
     _segments: list[Segment] = field(default_factory=list)
@@ -164,7 +166,9 @@ class Spool:
                 payloads = [payload for payload, _ in batch if payload]
                 error = await self._written(payloads) if payloads else None
                 for payload, durable in batch:
-                    if durable is not None and not durable.done():
+                    if durable is None and error:
+                        self.on_lost(_decode(payload), error)
+                    elif durable is not None and not durable.done():
                         durable.set_exception(error) if error and payload else durable.set_result(None)
         finally:
             self._committing = None

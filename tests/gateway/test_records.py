@@ -3,7 +3,6 @@
 import asyncio
 import errno
 import os
-import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -210,6 +209,8 @@ def test_a_disk_that_fails_gives_no_answer(required: House, monkeypatch: pytest.
         assert (refused.status_code, refused.json()["error"]["code"]) == (503, "records_unavailable")
         assert len(required.generator.exchanges) == asked, "nothing was spent"
         assert "retry-after" in refused.headers
+        counted = required.metrics()
+        assert (counted["twinpin_records_refused_total"], counted["twinpin_records_dropped_total"]) == (2, 0)
         ready = required.client.get("/readyz").json()
         assert ready["checks"]["records"] == "records_unavailable"
     until(lambda: required.ask().status_code == 200)
@@ -255,10 +256,12 @@ def test_best_effort_answers_and_tells_what_it_lost(
     with open_house(tmp_path) as house, monkeypatch.context() as broken:
         broken.setattr(os, "fdatasync", fails)
         broken.setattr(os, "fsync", fails)
-        until(lambda: house.ask().status_code == 200 and house.metrics()["twinpin_records_dropped_total"] >= 2)
+        asked = [house.ask() for _ in range(3)]
+        until(lambda: house.metrics()["twinpin_records_dropped_total"] == 3)
+        assert house.metrics()["twinpin_records_refused_total"] == 0
         assert [one["event"] for one in logged if one["log_level"] == "error"][:1] == ["record_spool_failed"]
         dropped = [one for one in logged if one["event"] == "record_dropped"]
-        assert re.fullmatch("ans_[0-9a-f]{24}", dropped[0]["id"])
+        assert {one["id"] for one in dropped} == {one.json()["id"] for one in asked}, "the first of them, too"
 
 
 def test_what_was_spooled_is_moved_by_the_next_gateway(tmp_path: Path) -> None:

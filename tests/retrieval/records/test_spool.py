@@ -210,6 +210,22 @@ async def test_a_disk_that_fails_refuses_until_it_is_mended(
         assert [one.id for one in await drained(spool)] == ["ans_0000", "ans_0003"]
 
 
+async def test_each_record_that_was_put_and_is_lost_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(descriptor: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    lost: list[str] = []
+    with structlog.testing.capture_logs(), Spool.open(tmp_path, ROOMY) as spool:
+        spool.on_lost = lambda record, error: lost.append(f"{record.id}: {error}")
+        monkeypatch.setattr(os, "fdatasync", fails)
+        for n in range(3):
+            spool.put(answer(n))
+        with pytest.raises(SpoolError):
+            await spool.keep(answer(3))
+        await spool.settled()
+    assert lost == [f"ans_{n:04}: {spool.trouble}" for n in range(3)], "who waits is told otherwise"
+
+
 async def test_what_cannot_be_read_is_a_spool_error_and_stays(tmp_path: Path) -> None:
     with Spool.open(tmp_path, ROOMY) as spool:
         await spool.keep(answer(0))

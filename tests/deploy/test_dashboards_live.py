@@ -33,6 +33,7 @@ from tests.gateway.house import (
     pinned_manifest,
     pinned_recipe,
 )
+from tests.gateway.issuer import Issuer, entry, write_identity
 
 PATIENCE_SECONDS, AT_ONCE = 40.0, 3
 ANSWER, CHAT, SEARCH = "/v1/answer", "/v1/chat/completions", "/v1/search"
@@ -64,7 +65,10 @@ class Moody(Model):
 @asynccontextmanager
 async def serving(folder: Path) -> AsyncIterator[tuple[House, str]]:
     """The gateway on a port of its own, with a model version beside the stable one that has a format to keep."""
-    house = make_house(folder, max_concurrency=AT_ONCE, metric_tenants="acme", engine_dollars_per_hour=3.6)
+    (folder / "issuer.json").write_bytes(Issuer().jwks())
+    identity = write_identity(folder / "identity.yaml", entry(Issuer(), jwks_file="issuer.json"))
+    measured: dict[str, Any] = {"metric_tenants": "acme", "engine_dollars_per_hour": 3.6}
+    house = make_house(folder, max_concurrency=AT_ONCE, identity=identity, **measured)
     house.model = Moody()
     stable = pinned_manifest("stable", rewrite=Rewriting("rule"))
     formatted = pinned_manifest("formatted", output_schema=SCHEMA)

@@ -1,6 +1,7 @@
 """What users say of answers: the last word of each user counts, and every word is kept."""
 
 import secrets
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal
@@ -40,14 +41,16 @@ class Opinion:
 
 
 async def note(store: RecordStore, answer: Kept, caller: Caller, opinion: Opinion) -> tuple[Record, bool]:
-    """Keep it, and whether it is news: the same said twice is kept once."""
+    """Keep it, and whether it is news: the same said twice, one after the other or at once, is kept once."""
     kept = opinion.redacted()
-    last = await _last(store, answer.record.id, caller.principal.subject)
-    if last is not None and opinion_of(last) == kept:
-        return last, False
     record = _record(answer.record, caller, kept)
-    await store.add(record)
-    return record, True
+
+    def stands(said: Sequence[Kept]) -> Kept | None:
+        last = (one for one in standing(said) if one.record.subject == record.subject)
+        return next((one for one in last if opinion_of(one.record) == kept), None)
+
+    found = await store.add_unless(record, stands)
+    return (record, True) if found is None else (found.record, False)
 
 
 def opinion_of(record: Record) -> Opinion:
@@ -56,15 +59,10 @@ def opinion_of(record: Record) -> Opinion:
     return Opinion(facts["rating"], facts["failure"], words.get("correction"), words.get("comment"))
 
 
-def standing(said: list[Kept]) -> list[Record]:
+def standing(said: Iterable[Kept]) -> list[Kept]:
     """The last word of each user who is still known, oldest first."""
-    last = {one.record.subject: one.record for one in said if one.record.kind == FEEDBACK and one.record.facts}
-    return sorted(last.values(), key=lambda record: record.created)
-
-
-async def _last(store: RecordStore, answer: str, subject: str) -> Record | None:
-    said = standing(await store.book.about(answer))
-    return next((one for one in said if one.subject == subject), None)
+    last = {one.record.subject: one for one in said if one.record.kind == FEEDBACK and one.record.facts}
+    return sorted(last.values(), key=lambda one: one.record.created)
 
 
 def _record(answer: Record, caller: Caller, opinion: Opinion) -> Record:

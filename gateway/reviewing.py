@@ -1,18 +1,19 @@
 """The queue of answers that somebody should look at, and what reviewers decide of them."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from gateway.answer_access import visible
 from gateway.caller import Caller
+from gateway.document_access import writes
 from gateway.errors import Conflict
 from gateway.feedback import opinion_of, standing
 from retrieval.acl import Principal
 from retrieval.catalog import Catalog
-from retrieval.records.book import DECISION
+from retrieval.records.book import DECISION, first
 from retrieval.records.record import Kept, Record, fields_of, part
 from retrieval.records.store import RecordStore
 from serving.redaction import redact
@@ -33,7 +34,7 @@ class Decision:
 async def decide(store: RecordStore, answer: Kept, caller: Caller, decision: Decision) -> tuple[Record, bool]:
     """Keep the first decision, and whether this is it; Conflict when another one stands."""
     wanted = _record(answer.record, caller, decision)
-    found = await store.add_first(wanted)
+    found = await store.add_unless(wanted, first)
     if found is None:
         return wanted, True
     if _content(found.record) != _content(wanted):
@@ -41,15 +42,23 @@ async def decide(store: RecordStore, answer: Kept, caller: Caller, decision: Dec
     return found.record, False
 
 
-async def item(catalog: Catalog, store: RecordStore, principal: Principal, kept: Kept) -> dict[str, Any]:
-    """An answer that awaits a decision, as this reviewer may see it.
+async def items(
+    catalog: Catalog, store: RecordStore, principal: Principal, waiting: Sequence[Kept]
+) -> list[dict[str, Any]]:
+    """Answers that await a decision, as this reviewer may see them.
 
     Words are shown to those who may read every document that they may come from; passages of the others are left out.
+    A follow-up may say again what an earlier answer had from a document that this one did not find.
     """
-    record = kept.record
+    named = {document for one in waiting for document in one.record.documents}
+    seen = await visible(catalog, principal, named)
+    said = await store.book.about_each([one.record.id for one in waiting])
+    return [_item(one.record, seen, said[one.record.id], reads_all=writes(principal)) for one in waiting]
+
+
+def _item(record: Record, seen: Set[str], said: Sequence[Kept], *, reads_all: bool) -> dict[str, Any]:
     facts, sources = fields_of(record.facts), fields_of(record.sources)
-    seen = await visible(catalog, principal, record.documents)
-    readable = seen.issuperset(record.documents)
+    readable = reads_all or (not facts.get("turns") and seen >= set(record.documents))
     words = fields_of(record.words) if readable else {}
     return {
         "object": "review.item",
@@ -61,11 +70,11 @@ async def item(catalog: Catalog, store: RecordStore, principal: Principal, kept:
         "text": words.get("answer"),
         "passages": _of_seen(sources, "passages", seen),
         "citations": _of_seen(sources, "citations", seen),
-        "feedback": [_told(one) for one in standing(await store.book.about(record.id))],
+        "feedback": [_told(one.record) for one in standing(said)],
     }
 
 
-def _of_seen(sources: Mapping[str, Any], name: str, seen: set[str]) -> list[Any]:
+def _of_seen(sources: Mapping[str, Any], name: str, seen: Set[str]) -> list[Any]:
     return [one for one in sources.get(name, ()) if one["document"] in seen]
 
 

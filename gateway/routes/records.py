@@ -8,11 +8,12 @@ from gateway.answer_access import no_such_answer
 from gateway.document_requests import asked
 from gateway.parts import caller, parts
 from gateway.record_schemas import PersonQuery, RecordsQuery, cursor_of, place_of_cursor
+from gateway.routes.admitted import Admitted
 from retrieval.records.book import Wanted
 from retrieval.records.described import described
 from retrieval.records.erasing import erase_person
 
-router = APIRouter()
+router = APIRouter(route_class=Admitted)
 
 
 @router.get("/v1/records")

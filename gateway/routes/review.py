@@ -8,7 +8,7 @@ from gateway.answer_access import tenants_answer
 from gateway.document_requests import asked
 from gateway.parts import caller, parts
 from gateway.record_schemas import DecisionBody, Paging, cursor_of, place_of_cursor
-from gateway.reviewing import Decision, decide, item
+from gateway.reviewing import Decision, decide, items
 from gateway.routes.admitted import Admitted
 
 router = APIRouter(route_class=Admitted)
@@ -21,7 +21,7 @@ async def queue(request: Request) -> dict[str, Any]:
     wanted = asked(request, Paging)
     await here.records.settle()
     waiting = await here.records.book.awaiting(principal.tenant, place_of_cursor(wanted.after), wanted.limit + 1)
-    shown = [await item(here.library.catalog, here.records, principal, one) for one in waiting[: wanted.limit]]
+    shown = await items(here.library.catalog, here.records, principal, waiting[: wanted.limit])
     return {"object": "list", "data": shown, "next": cursor_of(waiting, wanted.limit)}
 
 

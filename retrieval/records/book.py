@@ -1,9 +1,9 @@
 """The record book in SQL: batches are added, chained and read; nothing in it is ever changed but by erasing parts."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 import sqlalchemy as sa
@@ -18,6 +18,8 @@ _CHAINING = 0x7265636F726473  # the advisory lock of whoever adds to the chain o
 _BATCHES_AT_ONCE = 50
 DECISION = "decision"
 Place = tuple[datetime, str]
+Standing: TypeAlias = Callable[[Sequence[Kept]], Kept | None]
+_TOLD = (records.c.created, records.c.batch, records.c.n)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +46,13 @@ class Book:
             await chaining(connection)
             return await _append(connection, new)
 
-    async def append_first(self, new: Record) -> tuple[Kept | None, Batch | None]:
-        """Add it unless there is one of its kind about the same already: that one, or the batch."""
-        of_it = sa.and_(records.c.about == new.about, records.c.kind == new.kind)
+    async def append_unless(self, new: Record, stands: Standing) -> tuple[Kept | None, Batch | None]:
+        """Add it unless one of its kind about the same stands already: that one, or the batch."""
+        of_it = sa.select(records).where(records.c.about == new.about, records.c.kind == new.kind)
         async with self.database.begin() as connection:
             await chaining(connection)
-            row = (await connection.execute(sa.select(records).where(of_it).limit(1))).one_or_none()
-            return (None, await _append(connection, [new])) if row is None else (kept(row), None)
+            found = stands([kept(row) for row in await connection.execute(of_it.order_by(*_TOLD))])
+            return (None, await _append(connection, [new])) if found is None else (found, None)
 
     async def get(self, record: str) -> Kept | None:
         """One record."""
@@ -59,8 +61,14 @@ class Book:
 
     async def about(self, record: str) -> list[Kept]:
         """All that was said about one, oldest first."""
-        order = (records.c.created, records.c.batch, records.c.n)
-        return await self._all(sa.select(records).where(records.c.about == record).order_by(*order))
+        return (await self.about_each([record]))[record]
+
+    async def about_each(self, wanted: Sequence[str]) -> dict[str, list[Kept]]:
+        """The same of several."""
+        said: dict[str, list[Kept]] = {record: [] for record in wanted}
+        for one in await self._all(sa.select(records).where(records.c.about.in_(wanted)).order_by(*_TOLD)):
+            said[one.record.about or ""].append(one)
+        return said
 
     async def awaiting(self, tenant: str, after: Place | None, limit: int) -> list[Kept]:
         """A tenant's records that want a review and have no decision yet, oldest first."""
@@ -117,6 +125,11 @@ class Book:
     async def _all(self, statement: sa.Select[Any]) -> list[Kept]:
         async with self.database.connect() as connection:
             return [kept(row) for row in await connection.execute(statement)]
+
+
+def first(said: Sequence[Kept]) -> Kept | None:
+    """The oldest stands."""
+    return said[0] if said else None
 
 
 async def chaining(connection: AsyncConnection) -> None:

@@ -12,7 +12,7 @@ from retrieval.catalog import Catalog
 from retrieval.errors import CatalogError, ReceiptInvalid, SpoolError
 from retrieval.layout import Layout
 from retrieval.receipt import Signer
-from retrieval.records.book import Book
+from retrieval.records.book import Book, Standing
 from retrieval.records.chain import Head
 from retrieval.records.forgetting import Forgetting
 from retrieval.records.heads import HeadFile
@@ -53,14 +53,9 @@ class RecordStore:
             finally:
                 await spool.settled()
 
-    async def add(self, record: Record) -> None:
-        """Straight into SQL, for what somebody waits for and can send again."""
-        if batch := await self.book.append([record]):
-            await self._note(batch.head)
-
-    async def add_first(self, record: Record) -> Kept | None:
-        """The same, unless there is one of its kind about the same: then that one."""
-        standing, batch = await self.book.append_first(record)
+    async def add_unless(self, record: Record, stands: Standing) -> Kept | None:
+        """Straight into SQL, for what somebody waits for and can send again; or what stands of its kind already."""
+        standing, batch = await self.book.append_unless(record, stands)
         if batch:
             await self._note(batch.head)
         return standing

@@ -130,6 +130,15 @@ async def test_entries_are_put_together_or_not_at_all(catalog: Catalog) -> None:
     assert (await catalog.get("acme", "doc"), await catalog.sequences()) == (None, {})
 
 
+async def test_many_access_lists_are_told_at_once(catalog: Catalog) -> None:
+    await catalog.put([entry(), entry(page("two"))])
+    assert await catalog.accesses("acme", ["doc", "two", "three", "doc"]) == dict.fromkeys(
+        ("doc", "two"), page().access
+    )
+    assert await catalog.accesses("other", ["doc"]) == {}
+    assert list(await catalog.accesses("acme", [*map(str, range(70_000)), "two"])) == ["two"]
+
+
 async def test_a_document_is_kept_whole(catalog: Catalog) -> None:
     whole = page(supersedes="x", expires=date(2027, 1, 1), name="doc.md", given="digest", category=None, updated=None)
     await catalog.put([entry(whole)])

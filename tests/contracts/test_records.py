@@ -13,7 +13,7 @@ import structlog
 from retrieval.catalog import Catalog
 from retrieval.errors import CatalogError, ReceiptInvalid
 from retrieval.layout import Layout
-from retrieval.records.book import Book, Wanted
+from retrieval.records.book import Book, Wanted, first
 from retrieval.records.forgetting import Forgetting
 from retrieval.records.record import Kept, Record, part
 from retrieval.records.retention import Retention
@@ -91,19 +91,19 @@ async def test_what_is_changed_behind_its_back_is_found(book: Book) -> None:
 
 async def test_the_first_of_its_kind_stands(book: Book) -> None:
     await book.append([answer(1)])
-    standing, batch = await book.append_first(said(2, "ans_0001", "decision"))
+    standing, batch = await book.append_unless(said(2, "ans_0001", "decision"), first)
     assert standing is None
     assert batch is not None
-    standing, batch = await book.append_first(said(3, "ans_0001", "decision"))
+    standing, batch = await book.append_unless(said(3, "ans_0001", "decision"), first)
     assert standing is not None
     assert (standing.record.id, batch) == ("fb_0002", None)
-    assert (await book.append_first(said(4, "ans_0001", "feedback")))[0] is None
+    assert (await book.append_unless(said(4, "ans_0001", "feedback"), first))[0] is None
     assert ids(await book.about("ans_0001")) == ["fb_0002", "fb_0004"]
 
 
 async def test_of_many_at_once_one_decides(book: Book) -> None:
     await book.append([answer(1)])
-    done = await asyncio.gather(*(book.append_first(said(n, "ans_0001", "decision")) for n in range(2, 12)))
+    done = await asyncio.gather(*(book.append_unless(said(n, "ans_0001", "decision"), first) for n in range(2, 12)))
     assert len([batch for _, batch in done if batch]) == 1
     assert len({standing.record.id for standing, _ in done if standing}) == 1
 
@@ -273,11 +273,11 @@ async def test_a_head_that_was_not_signed_here_is_left_for_verification_to_tell(
     catalog: Catalog, tmp_path: Path
 ) -> None:
     async with RecordStore.open(catalog, Folder(tmp_path), 1 << 20) as store:
-        await store.add(answer(1))
+        await store.add_unless(answer(1), first)
         forged = store.heads.path.read_text("ascii").replace(".", ".x", 1)
         store.heads.path.write_text(forged, "ascii")
         with structlog.testing.capture_logs() as logged:
-            await store.add(answer(2))
+            await store.add_unless(said(2, "ans_0001", "decision"), first)
         assert [one["event"] for one in logged] == ["record_head_invalid"]
         assert store.heads.path.read_text("ascii") == forged
         with pytest.raises(ReceiptInvalid):

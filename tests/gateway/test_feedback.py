@@ -1,6 +1,7 @@
 """What users say of answers, the queue of answers to look at, and what reviewers decide."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, get_args
 
@@ -10,7 +11,8 @@ from httpx2 import Response
 
 from deploy.keys import create_key
 from gateway.feedback import Failure
-from tests.gateway.house import SALARY, House
+from retrieval.sql.database import Database
+from tests.gateway.house import REFUND_QUESTION, SALARY, House
 from tests.gateway.test_records import open_house, record
 
 WHO: dict[str, tuple[str, list[str], list[str]]] = {
@@ -90,6 +92,35 @@ def test_the_last_word_counts_and_every_word_is_kept(house: House) -> None:
     assert feedback_counted(house, failure="wrong tone", corrected="no") == 1
 
 
+def test_the_same_said_many_times_at_once_is_kept_and_counted_once(house: House) -> None:
+    answer = house.ask(caller="fay").json()["id"]
+    with ThreadPoolExecutor(8) as threads:
+        told = list(threads.map(lambda _: say(house, "fay", answer, "down", failure="wrong tone"), range(8)))
+    assert [one.status_code for one in told] == [200] * 8
+    assert len({one.json()["id"] for one in told}) == len(record(house, answer)["about"]) == 1
+    assert feedback_counted(house, failure="wrong tone") == 1
+
+
+def test_a_page_of_the_queue_takes_no_more_statements_than_one_answer(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(4):
+        say(house, "fay", bad_answer(house), "down")
+    asked, connect = [0], Database.connect
+
+    def counted(database: Database) -> Any:
+        asked[0] += 1
+        return connect(database)
+
+    monkeypatch.setattr(Database, "connect", counted)
+    taken = []
+    for limit in (1, 4):
+        asked[0] = 0
+        assert len(queue(house, "rita", f"?limit={limit}")["data"]) == limit
+        taken.append(asked[0])
+    assert taken[0] == taken[1]
+
+
 def test_every_failure_of_the_list_is_taken_and_no_other(house: House) -> None:
     answer = house.ask(caller="fay").json()["id"]
     for failure in get_args(Failure):
@@ -144,6 +175,19 @@ def test_a_reviewer_reads_no_words_of_documents_that_are_not_theirs(house: House
     (seeing,) = queue(house, "root")["data"]
     assert (seeing["withheld"], seeing["text"]) == (False, "Engineers earn millions and a yacht [1].")
     assert "hr/salaries.md" in str(seeing)
+
+
+def test_a_follow_ups_words_may_be_an_earlier_documents(house: House) -> None:
+    turns = [{"role": "user", "content": "What is the salary band?"}, {"role": "assistant", "content": SALARY}]
+    house.model.says(f"{UNGROUNDED} {SALARY}")
+    asked = house.post("/v1/answer", {"messages": [*turns, {"role": "user", "content": REFUND_QUESTION}]}, "fay")
+    assert asked.json()["status"] == "review"
+    (blind,) = queue(house, "rita")["data"]
+    assert (blind["withheld"], blind["question"], blind["text"]) == (True, None, None)
+    assert blind["passages"], "what it found may be read"
+    assert SALARY not in str(blind)
+    (seeing,) = queue(house, "root")["data"]
+    assert (seeing["withheld"], seeing["question"]) == (False, REFUND_QUESTION)
 
 
 def test_the_first_decision_stands(house: House) -> None:

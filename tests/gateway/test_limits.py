@@ -223,12 +223,14 @@ def test_who_never_got_to_the_engine_used_nothing(limited: MakeHouse) -> None:
         ("POST", "/v1/feedback"),
         ("GET", "/v1/review"),
         ("POST", "/v1/review"),
+        ("GET", "/v1/records"),
+        ("DELETE", "/v1/records"),
     ],
 )
 def test_whatever_costs_something_takes_a_request(limited: MakeHouse, method: str, path: str) -> None:
     """Whether it is well-formed or not; who may not do it, or is nobody, takes none."""
     with limited("defaults: {key: {requests: 1/hour}}") as house:
-        scopes = ["search", "documents:write", "feedback", "review"]
+        scopes = ["search", "documents:write", "feedback", "review", "admin"]
         secret = create_key(house.settings.keys, tenant="acme", subject="li", groups=["staff"], scopes=scopes)
         headers = {"authorization": f"Bearer {secret}"}
         assert house.client.request(method, path, headers=house.headers("asker")).status_code == 403

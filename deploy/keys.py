@@ -26,6 +26,7 @@ SCOPES = frozenset(
         "release:read",
         "release:write",
         "release:override",
+        "metrics",
         "admin",
         "act-as",
     }

@@ -9,6 +9,7 @@ READ_DOCUMENT: Final = "GET /v1/documents/{id:path}"
 _WRITES: Final = ("documents:write", "admin")
 _REVIEWS: Final = ("review", "admin")
 _READS: Final = ("search", *_WRITES)
+MEASURES: Final = ("metrics", "admin")  # of `GET /metrics`, where not everybody may read it
 
 NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
     "POST /v1/answer": ("ask",),

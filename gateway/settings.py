@@ -8,6 +8,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from retrieval.layout import Layout
 
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
 
 class Settings(BaseSettings, Layout):
     """Every field is read from `TWINPIN_<NAME>`; all have a default that works on one machine."""
@@ -56,6 +58,8 @@ class Settings(BaseSettings, Layout):
     """Largest request body under `/v1/documents`."""
     metric_tenants: str | None = None
     """Tenants that metrics count by name, between commas; all others count as one."""
+    metrics_open: bool | None = None
+    """Whether anybody may read the metrics; unless it is said, only where the gateway listens on loopback."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """What is logged, from this level on."""
     log_content: bool = False
@@ -92,6 +96,11 @@ class Settings(BaseSettings, Layout):
     """The same for reviewers' decisions."""
     review_below: float = 0.6
     """Answers that are less probable than this are reviewed; only calibrated index versions tell."""
+
+    @property
+    def shows_metrics(self) -> bool:
+        """Whether metrics are for everybody who reaches the gateway; they tell of named tenants what they cost."""
+        return self.metrics_open if self.metrics_open is not None else self.host in _LOOPBACK
 
     @property
     def measured_tenants(self) -> frozenset[str]:

@@ -3,8 +3,10 @@
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
+from gateway.auth import require
 from gateway.exposition import CONTENT_TYPE_LATEST
 from gateway.parts import parts
+from gateway.scopes import MEASURES
 
 router = APIRouter()
 
@@ -38,7 +40,10 @@ async def readyz(request: Request) -> Response:
 @router.get("/metrics")
 async def metrics(request: Request) -> Response:
     """Prometheus text format."""
+    here = parts(request)
+    if not here.settings.shows_metrics:
+        require((await here.authenticator.caller(request.headers)).principal, *MEASURES)
     compressed = "gzip" in request.headers.get("accept-encoding", "")
-    text = await parts(request).exposition.text(compressed=compressed)
+    text = await here.exposition.text(compressed=compressed)
     headers = {"vary": "accept-encoding", **({"content-encoding": "gzip"} if compressed else {})}
     return Response(text, headers=headers, media_type=CONTENT_TYPE_LATEST)

@@ -1,15 +1,18 @@
 """Every role and every route: what a credential may do is in one table, and no route is without a line in it."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.routing import iter_route_contexts
 from httpx2 import Response
+from starlette.testclient import TestClient
 
 from deploy.keys import SCOPES, create_key
+from gateway.app import create_app
 from gateway.scopes import NEEDED
-from tests.gateway.house import REFUND_QUESTION, House
+from tests.gateway.house import REFUND_QUESTION, House, make_house, opening
 
 BODIES: dict[str, Any] = {
     "POST /v1/answer": {"question": REFUND_QUESTION},
@@ -65,3 +68,27 @@ def test_nobody_may_do_what_needs_a_scope(house: House) -> None:
 def test_what_is_wrong_with_a_body_is_told_to_those_who_may_send_it(house: House) -> None:
     for caller, status in (("searcher", 403), ("asker", 422)):
         assert house.post("/v1/answer", {"nonsense": 1}, caller).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("settings", "shown"),
+    [
+        ({}, True),
+        ({"host": "::1"}, True),
+        ({"host": "127.0.0.1", "metrics_open": False}, False),
+        ({"host": "0.0.0.0"}, False),
+        ({"host": "gateway.internal"}, False),
+        ({"host": "0.0.0.0", "metrics_open": True}, True),
+    ],
+)
+def test_metrics_are_for_everybody_on_loopback_only_unless_it_is_said(
+    tmp_path: Path, settings: dict[str, Any], shown: bool
+) -> None:
+    house = make_house(tmp_path, **settings)
+    fields: dict[str, Any] = {"tenant": "acme", "subject": "s", "groups": []}
+    made = {scope: create_key(house.settings.keys, scopes=[scope], **fields) for scope in SCOPES}
+    with TestClient(create_app(house.settings, opening(house))) as client:
+        assert client.get("/metrics").status_code == (200 if shown else 401)
+        for scope, key in made.items():
+            response = client.get("/metrics", headers={"authorization": f"Bearer {key}"})
+            assert response.status_code == (200 if shown or scope in ("metrics", "admin") else 403), scope

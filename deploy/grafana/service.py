@@ -154,8 +154,12 @@ SERVICE = Board(
             ),
             Panel(
                 "Records",
-                "Taken by SQL; each that is dropped is an answer that nobody can explain.",
-                (Query(rate("records_moved_total"), "kept"), Query(rate("records_dropped_total"), "dropped")),
+                "Taken by SQL; dropped: answers that nobody can explain; refused: not given, for want of a record.",
+                (
+                    Query(rate("records_moved_total"), "kept"),
+                    Query(rate("records_dropped_total"), "dropped"),
+                    Query(rate("records_refused_total"), "refused"),
+                ),
                 "reqps",
             ),
             Panel(

@@ -6,7 +6,17 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-_WHO = ("subject", "credential", "app", "user", "conversation", "question_digest", "searched_digest")
+_WHO = (
+    "subject",
+    "credential",
+    "app",
+    "user",
+    "conversation",
+    "question_digest",
+    "searched_digest",
+    "history_digest",
+    "format_digest",
+)
 
 
 def show_record(console: Console, record: Mapping[str, Any]) -> None:

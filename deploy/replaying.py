@@ -1,12 +1,13 @@
 """Asks a recorded question again, and says what is different from the answer that was recorded."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from deploy.client import Gateway
 from deploy.desk import Shown
-from serving.records import question_digest
+from serving.records import json_digest, question_digest
 
 _COMPARED = ("outcome", "reason", "index", "model", "confidence", "prompt_tokens", "completion_tokens", "cost")
 
@@ -25,7 +26,7 @@ class Difference:
 
 
 def question_of(record: Shown, given: str | None) -> dict[str, Any]:
-    """What to ask: the recorded words where they are whole, else those that are given, held against the digest."""
+    """What to ask: recorded words, held against their digests; a question may be given in place of its own."""
     if record["kind"] != "answer":
         raise CannotReplay(f"{record['id']!r} is not the record of an answer")
     person, words = record["person"], record["words"]
@@ -35,12 +36,29 @@ def question_of(record: Shown, given: str | None) -> dict[str, Any]:
     if question_digest(question) != person["question_digest"]:
         told = "this is not the question that was asked" if given else "its question was not kept word for word"
         raise CannotReplay(f"{record['id']!r}: {told}; give it with --question")
+    format = _format(record)
     if not record["facts"].get("turns"):
-        return {"question": question}
-    if "history" not in words:
-        raise CannotReplay(f"{record['id']!r} answers a follow-up, and the turns before it were not kept")
+        return {"question": question, **format}
+    if json_digest(words.get("history")) != person["history_digest"]:
+        raise CannotReplay(
+            f"{record['id']!r} answers a follow-up, and the turns before it were not kept word for word: "
+            f"ask the whole conversation again"
+        )
     before = [{"role": role, "content": text} for role, text in words["history"]]
-    return {"messages": [*before, {"role": "user", "content": question}]}
+    return {"messages": [*before, {"role": "user", "content": question}], **format}
+
+
+def _format(record: Shown) -> dict[str, Any]:
+    """The response format that was asked for: it is among the words, as it may hold some."""
+    if not record["facts"]["formatted"]:
+        return {}
+    kept = record["words"].get("response_format")
+    format = json.loads(kept) if kept else None
+    if json_digest(format) != record["person"]["format_digest"]:
+        raise CannotReplay(
+            f"{record['id']!r} has a response format that was not kept word for word: ask again with that format"
+        )
+    return {"response_format": format}
 
 
 def replay(gateway: Gateway, record: Shown, asked: dict[str, Any], index: str | None, model: str | None) -> Shown:

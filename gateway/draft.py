@@ -1,5 +1,6 @@
 """An answer in the making: what has been found, said and measured so far."""
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -16,7 +17,7 @@ from serving.grounding import Citation, ground
 from serving.markers import MarkerFilter
 from serving.output import OutputCheck
 from serving.prompt import Prompt
-from serving.records import Asker, CitedPlace, InteractionRecord, ReadPassage, Said, question_digest
+from serving.records import Asker, CitedPlace, InteractionRecord, ReadPassage, Said, json_digest, question_digest
 from serving.rewrite import Rewritten
 
 _DIGITS = 6
@@ -170,8 +171,8 @@ class Draft:
         """An answer that was cut off is what had been said by then."""
         answer = self.verdict.answer if self.verdict else "".join(self._said)
         quotes = tuple(one.quote for one in self.verdict.citations) if self.verdict else ()
-        history = tuple((turn.role, turn.content) for turn in asked.history)
-        return Said(asked.question, history, self._searched_for, answer or None, quotes)
+        formatted = None if asked.response_format is None else json.dumps(asked.response_format, ensure_ascii=False)
+        return Said(asked.question, _turns(asked), self._searched_for, answer or None, quotes, formatted)
 
     def _outcome(self) -> str:
         if self.failure:
@@ -189,8 +190,14 @@ def _asker(exchange: Exchange, searched_for: str | None) -> Asker:
         conversation=asked.conversation,
         question_digest=question_digest(asked.question),
         searched_digest=question_digest(searched_for) if searched_for else None,
+        history_digest=json_digest(_turns(asked)) if asked.history else None,
+        format_digest=None if asked.response_format is None else json_digest(asked.response_format),
         narrowed=asdict(asked.narrowing) if asked.narrowing != Narrowing() else {},
     )
+
+
+def _turns(asked: Asked) -> tuple[tuple[str, str], ...]:
+    return tuple((turn.role, turn.content) for turn in asked.history)
 
 
 def _place(found: Found) -> ReadPassage:

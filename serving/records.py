@@ -1,6 +1,7 @@
 """What is kept of one interaction: who asked what, which versions answered from what, how well and at what cost."""
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +11,8 @@ from datetime import datetime
 class Asker:
     """Who asked, by which credential, through which app, and what, as far as digests tell.
 
-    `user` and `conversation` are what an app calls them. `narrowed` is what the caller's filter left.
+    `user` and `conversation` are what an app calls them. `narrowed` is what the caller's filter left. There are digests
+    of turns and of a format only where these came with the question.
     """
 
     subject: str
@@ -20,6 +22,8 @@ class Asker:
     conversation: str | None
     question_digest: str
     searched_digest: str | None
+    history_digest: str | None
+    format_digest: str | None
     narrowed: Mapping[str, object]
 
 
@@ -27,7 +31,8 @@ class Asker:
 class Said:
     """The words themselves: kept only where that is configured, and redacted then.
 
-    `history` is (role, text) of the turns before the question; `searched_for` where that is not the question.
+    `history` is (role, text) of the turns before the question; `searched_for` where that is not the question;
+    `response_format` the JSON of the one that the caller asked for.
     """
 
     question: str
@@ -35,6 +40,7 @@ class Said:
     searched_for: str | None
     answer: str | None
     quotes: tuple[str, ...]
+    response_format: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,3 +127,8 @@ class InteractionRecord:
 def question_digest(question: str) -> str:
     """What a question is recognised by where its words are not kept."""
     return f"sha256:{hashlib.sha256(question.encode()).hexdigest()}"
+
+
+def json_digest(value: object) -> str:
+    """The same of turns and of a format, however their JSON was written."""
+    return question_digest(json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")))

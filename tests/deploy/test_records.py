@@ -2,21 +2,28 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import sqlalchemy as sa
+import structlog
 
+from deploy.client import Gateway
+from deploy.desk import Shown
+from deploy.exporting import export_records
 from deploy.keys import create_key
 from deploy.settings import Settings
 from retrieval.catalog import Catalog
-from retrieval.records.record import Record
+from retrieval.errors import CatalogError
+from retrieval.records.described import described
+from retrieval.records.record import Kept, Record
 from retrieval.records.store import RecordStore
 from retrieval.sql.tables import records
-from tests.deploy.commandline import Cli, refused
-from tests.gateway.house import PAYOUT, REFUND, REFUND_QUESTION, House
+from tests.deploy.commandline import Cli, refused, serving
+from tests.gateway.house import PAYOUT, REFUND, REFUND_QUESTION, House, make_house
+from tests.gateway.librarians import hire
 from tests.retrieval.records.samples import answer
 
 
@@ -39,14 +46,28 @@ async def tamper(record: str) -> None:
         await connection.execute(sa.update(records).where(records.c.id == record).values(tenant="third"))
 
 
+def employ(house: House, environment: pytest.MonkeyPatch) -> House:
+    """With the key of somebody who may do everything."""
+    scopes = ["ask", "admin", "release:override"]
+    key = create_key(house.settings.keys, tenant="acme", subject="ops", groups=["staff"], scopes=scopes)
+    environment.setenv("TWINPIN_API_KEY", key)
+    house.model.says(f"{REFUND[:-1]} [1].")
+    return house
+
+
 @pytest.fixture
 def operator(served: House, environment: pytest.MonkeyPatch) -> House:
-    """A gateway, and the key of somebody who may do everything."""
-    scopes = ["ask", "admin", "release:override"]
-    key = create_key(served.settings.keys, tenant="acme", subject="ops", groups=["staff"], scopes=scopes)
-    environment.setenv("TWINPIN_API_KEY", key)
-    served.model.says(f"{REFUND[:-1]} [1].")
-    return served
+    """A gateway whose records keep digests."""
+    return employ(served, environment)
+
+
+@pytest.fixture
+def keeping(tmp_path: Path, environment: pytest.MonkeyPatch) -> Iterator[House]:
+    """A gateway whose records keep words."""
+    house = hire(make_house(tmp_path / "house", record_content="redacted"))
+    with structlog.testing.capture_logs(), serving(house) as url:
+        environment.setenv("TWINPIN_URL", url)
+        yield employ(house, environment)
 
 
 def ask(house: House, cli: Cli) -> str:
@@ -99,6 +120,50 @@ def read_parquet(path: Path) -> list[dict[str, Any]]:
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
+def sizes_in(folder: Path) -> list[int]:
+    return [file.stat().st_size for file in folder.iterdir()]
+
+
+def mode_of(file: Path) -> int:
+    return file.stat().st_mode & 0o777
+
+
+@pytest.mark.parametrize("format", ["jsonl", "parquet"])
+async def test_an_export_that_fails_leaves_nothing(format: Literal["jsonl", "parquet"], tmp_path: Path) -> None:
+    file = tmp_path / "records"
+    shown = [described(Kept(answer(n), 1, n, ("-",) * 4, "")) for n in range(2_500)]
+
+    async def breaking() -> AsyncIterator[Shown]:
+        for one in shown:
+            yield one
+        raise CatalogError("SQL is away")
+
+    async def whole() -> AsyncIterator[Shown]:
+        for one in shown:
+            yield one
+
+    with pytest.raises(CatalogError, match="SQL is away"):
+        await export_records(breaking(), file, format)
+    assert sizes_in(tmp_path) == []
+    assert await export_records(whole(), file, format) == 2_500
+    assert len(sizes_in(tmp_path)) == 1
+    assert mode_of(file) == 0o600
+
+
+async def test_parquet_is_written_while_records_are_read(tmp_path: Path) -> None:
+    """What is in the file's first row groups is not held until the last record is there."""
+    one, sizes = described(Kept(answer(1), 1, 0, ("-",) * 4, "")), []
+
+    async def growing() -> AsyncIterator[Shown]:
+        for n in range(25_000):
+            if n % 5_000 == 0:
+                sizes.append(sum(sizes_in(tmp_path)))
+            yield {**one, "id": f"ans_{n:08}"}
+
+    assert await export_records(growing(), tmp_path / "records.parquet", "parquet") == 25_000
+    assert sizes[-1] > sizes[0]
+
+
 def test_a_person_is_erased_on_this_machine(cli: Cli) -> None:
     asyncio.run(write([answer(1), answer(2, subject="bob")]))
     done = cli("records", "erase", "--tenant", "acme", "--subject", "ana")
@@ -132,6 +197,37 @@ def test_an_answer_is_replayed_and_what_differs_is_shown(operator: House, cli: C
     assert "citations: new" in table.out
     missing = refused(cli("replay", record, "--question", REFUND_QUESTION, "--index", "idx-none"))
     assert "no open index version" in missing
+
+
+SCHEMA = {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "object"}}}
+ANSWERED = {"role": "assistant", "content": "Within 45 days."}
+NAMING = {"role": "assistant", "content": "Within 45 days, says ana@acme.example."}
+
+
+def asked(**body: object) -> str:
+    with Gateway(Settings()) as gateway:
+        return str(gateway.call("POST", "/v1/answer", body)["id"])
+
+
+def follow_up(answered: dict[str, str]) -> list[dict[str, str]]:
+    question = {"role": "user", "content": REFUND_QUESTION}
+    return [question, answered, question]
+
+
+def test_what_was_not_kept_is_not_asked_as_something_else(operator: House, cli: Cli) -> None:
+    formatted = asked(question=REFUND_QUESTION, response_format=SCHEMA)
+    assert "response format" in refused(cli("replay", formatted, "--question", REFUND_QUESTION))
+    later = asked(messages=follow_up(ANSWERED))
+    assert "turns before it" in refused(cli("replay", later, "--question", REFUND_QUESTION))
+
+
+def test_what_was_kept_word_for_word_is_asked_again_and_what_was_redacted_is_not(keeping: House, cli: Cli) -> None:
+    whole = asked(messages=follow_up(ANSWERED), response_format=SCHEMA)
+    again = json.loads(cli("replay", whole, "--json").out)["after"]
+    before, after = (json.loads(cli("explain", one, "--json").out)["person"] for one in (whole, again))
+    for name in ("question_digest", "history_digest", "format_digest"):
+        assert before[name] == after[name] is not None
+    assert "turns before it" in refused(cli("replay", asked(messages=follow_up(NAMING))))
 
 
 def test_a_person_is_erased_through_the_gateway(operator: House, cli: Cli) -> None:

@@ -95,6 +95,7 @@ def test_a_record_says_who_asked_what_was_found_and_which_versions_answered(hous
         "searched_for": None,
         "answer": f"{REFUND[:-1]} [1].",
         "quotes": [REFUND],
+        "response_format": None,
     }
 
 

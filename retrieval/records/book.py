@@ -207,8 +207,8 @@ async def _head(connection: AsyncConnection) -> Head:
 def _from(statement: sa.Select[Any], after: Place | None) -> sa.Select[Any]:
     if after is not None:
         created, record = after
-        later = sa.or_(records.c.created > created, sa.and_(records.c.created == created, records.c.id > record))
-        statement = statement.where(later)
+        place = sa.tuple_(sa.literal(created, records.c.created.type), sa.literal(record))
+        statement = statement.where(sa.tuple_(records.c.created, records.c.id) > place)
     return statement.order_by(records.c.created, records.c.id)
 
 

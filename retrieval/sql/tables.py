@@ -195,6 +195,15 @@ records = sa.Table(
     sa.Index("records_created", "tenant", "created", "id"),
     sa.Index("records_about", "about", "kind"),
     sa.Index("records_kind", "kind", "created"),
+    sa.Index("records_time", "created", "id"),
+    sa.Index(
+        "records_for_review",
+        "tenant",
+        "created",
+        "id",
+        sqlite_where=sa.text("review = 1 AND facts IS NOT NULL"),
+        postgresql_where=sa.text("review AND facts IS NOT NULL"),
+    ),
     *(_index_of_kept(part) for part in ("facts", "words")),
 )
 usage = sa.Table(

@@ -203,6 +203,39 @@ async def test_what_is_gone_already_is_not_looked_at_again(tmp_path: Path) -> No
             assert f"USING INDEX records_with_{part_name} (kind=? AND created<?)" in str(plan)
 
 
+async def test_no_list_sorts_or_reads_what_it_does_not_show(tmp_path: Path) -> None:
+    """Whatever is looked for begins at its place in an index, and the index has the order that is wanted."""
+    asked: list[tuple[str, Any]] = []
+
+    def note(connection: Any, cursor: Any, statement: str, values: Any, context: Any, many: bool) -> None:
+        if statement.startswith("SELECT records."):
+            asked.append((statement, values))
+
+    after = (START, "ans_0001")
+    async with Catalog.open(tmp_path / "catalog.db") as catalog:
+        book = Book(catalog.database)
+        sa.event.listen(sa.Engine, "before_cursor_execute", note)
+        try:
+            await book.awaiting("acme", after, 50)
+            await book.listing(Wanted("acme", after=after))
+            await book.listing(Wanted(after=after))
+        finally:
+            sa.event.remove(sa.Engine, "before_cursor_execute", note)
+        async with catalog.database.connect() as connection:
+            explained = [
+                str((await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)).all())
+                for statement, values in asked
+            ]
+    wanted = (
+        "records_for_review (tenant=? AND (created,id)>(?,?))",
+        "records_created (tenant=? AND (created,id)>(?,?))",
+        "records_time ((created,id)>(?,?))",
+    )
+    for plan, index in zip(explained, wanted, strict=True):
+        assert f"INDEX {index}" in plan
+        assert "TEMP B-TREE" not in plan
+
+
 async def test_the_spool_is_moved_once_whatever_happens_between(
     catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

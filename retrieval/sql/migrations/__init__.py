@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from retrieval.errors import CatalogError
 from retrieval.sql.tables import tables
 
-HEAD = "0004"
+HEAD = "0005"
 
 
 def revision(connection: sa.Connection) -> str | None:

@@ -78,6 +78,7 @@ def _record(answer: Record, caller: Caller, opinion: Opinion) -> Record:
         facts=part({"rating": opinion.rating, "failure": opinion.failure}),
         person=part({"credential": caller.credential, "app": caller.app}),
         words=part(words) if words else None,
+        sources=part({}) if answer.documents else None,
         documents=answer.documents,
         about=answer.id,
     )

@@ -61,7 +61,7 @@ class RecordsQuery(Paging):
     """`GET /v1/records`: those of a tenant or of all, created in [`since`, `until`)."""
 
     tenant: Words | None = None
-    kind: Literal["answer", "feedback", "decision"] | None = None
+    kind: Literal["answer", "feedback", "decision", "erasure"] | None = None
     since: AwareDatetime | None = None
     until: AwareDatetime | None = None
 

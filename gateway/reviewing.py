@@ -100,6 +100,7 @@ def _record(answer: Record, caller: Caller, decision: Decision) -> Record:
         facts=part({"decision": decision.decision}),
         person=part({"credential": caller.credential, "app": caller.app}),
         words=part(words) if words else None,
+        sources=part({}) if answer.documents else None,
         documents=answer.documents,
         about=answer.id,
     )

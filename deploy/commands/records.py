@@ -90,7 +90,7 @@ def export(
     since: Day = None,
     until: Day = None,
     tenant: Annotated[str | None, typer.Option(help="Only records of this tenant.")] = None,
-    kind: Annotated[str | None, typer.Option(help="Only answer, feedback or decision.")] = None,
+    kind: Annotated[str | None, typer.Option(help="Only answer, feedback, decision or erasure.")] = None,
     format: Annotated[Literal["jsonl", "parquet"], typer.Option(help="jsonl or parquet.")] = "jsonl",
 ) -> None:
     """Write records to a file, oldest first; an erasure does not reach it any more."""

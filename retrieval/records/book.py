@@ -10,12 +10,14 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from retrieval.records.chain import EMPTY, Batch, Checker, Fault, Head, next_batch
+from retrieval.records.erased import erasures
 from retrieval.records.record import Kept, Record, digest_of, part_digests
 from retrieval.sql.database import Database
 from retrieval.sql.tables import record_batches, records, tombstones
 
 _CHAINING = 0x7265636F726473  # the advisory lock of whoever adds to the chain or erases from it
 _BATCHES_AT_ONCE = 50
+_OF_DOCUMENTS = ("documents", "sources", "words")
 DECISION = "decision"
 Place = tuple[datetime, str]
 Standing: TypeAlias = Callable[[Sequence[Kept]], Kept | None]
@@ -44,7 +46,7 @@ class Book:
         """Add a batch of those that are not here yet, in one transaction; None when all are."""
         async with self.database.begin() as connection:
             await chaining(connection)
-            return await _append(connection, new)
+            return await add_to(connection, new)
 
     async def append_unless(self, new: Record, stands: Standing) -> tuple[Kept | None, Batch | None]:
         """Add it unless one of its kind about the same stands already: that one, or the batch."""
@@ -52,7 +54,7 @@ class Book:
         async with self.database.begin() as connection:
             await chaining(connection)
             found = stands([kept(row) for row in await connection.execute(of_it.order_by(*_TOLD))])
-            return (None, await _append(connection, [new])) if found is None else (found, None)
+            return (None, await add_to(connection, [new])) if found is None else (found, None)
 
     async def get(self, record: str) -> Kept | None:
         """One record."""
@@ -157,18 +159,21 @@ def kept(row: sa.Row[Any]) -> Kept:
     return Kept(record, row.batch, row.n, tuple(row.digests.split(" ")), row.digest)
 
 
-async def _append(connection: AsyncConnection, given: Sequence[Record]) -> Batch | None:
+async def add_to(connection: AsyncConnection, given: Sequence[Record]) -> Batch | None:
+    """Add a batch of those that are not here yet, by whoever is `chaining`."""
     unique = {one.id: one for one in given}
     here = sa.select(records.c.id).where(records.c.id.in_(list(unique)))
     known = {row.id for row in await connection.execute(here)}
     new = [one for one in unique.values() if one.id not in known]
     if not new:
         return None
+    at = datetime.now(UTC)
+    erased = await _erased_since(connection, new)
+    new += erasures([(one.tenant, one.id) for one in new if one.id in erased], _OF_DOCUMENTS, "document", at)
     digests = [part_digests(one) for one in new]
     whole = [digest_of(*pair) for pair in zip(new, digests, strict=True)]
     ids = [one.id for one in new]
-    batch = next_batch(await _head(connection), list(zip(ids, whole, strict=True)), datetime.now(UTC))
-    erased = await _erased_since(connection, new)
+    batch = next_batch(await _head(connection), list(zip(ids, whole, strict=True)), at)
     rows = [
         {**_columns(one, erased), "batch": batch.sequence, "n": n, "digests": " ".join(parts), "digest": digest}
         for n, (one, parts, digest) in enumerate(zip(new, digests, whole, strict=True))
@@ -195,7 +200,7 @@ async def _erased_since(connection: AsyncConnection, new: Sequence[Record]) -> s
 def _columns(record: Record, erased: set[str]) -> dict[str, Any]:
     columns = {name: getattr(record, name) for name in Record.__struct_fields__}
     columns["documents"] = msgspec.json.encode(record.documents).decode() if record.documents else None
-    return columns | dict.fromkeys(("documents", "sources", "words")) if record.id in erased else columns
+    return columns | dict.fromkeys(_OF_DOCUMENTS) if record.id in erased else columns
 
 
 async def _head(connection: AsyncConnection) -> Head:

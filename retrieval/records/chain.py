@@ -2,12 +2,13 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import msgspec
 
-from retrieval.records.record import Kept, changed_parts, digest_of
+from retrieval.records.erased import ERASURE, erased_by
+from retrieval.records.record import PARTS, Kept, Part, changed_parts, digest_of, gone_parts
 
 GENESIS = "0" * 64
 """What the first batch follows."""
@@ -23,7 +24,10 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Records that were added together; `digest` covers its sequence, the batch before and each record's digest."""
+    """Records that were added together.
+
+    `digest` covers its sequence and time, the batch before and each record's digest.
+    """
 
     sequence: int
     previous: str
@@ -54,7 +58,7 @@ EMPTY = Head(0, GENESIS)
 def next_batch(head: Head, records: Sequence[tuple[str, str]], at: datetime) -> Batch:
     """The batch of these records, as (id, digest), that follows `head`."""
     sequence = head.sequence + 1
-    digest = _digest(sequence, head.digest, [one for _, one in records])
+    digest = _digest(sequence, head.digest, at, [one for _, one in records])
     return Batch(sequence, head.digest, digest, len(records), records[0][0], records[-1][0], at)
 
 
@@ -65,16 +69,18 @@ class Checker:
     heads: Sequence[Head] = ()
     head: Head = EMPTY
     records: int = 0
+    _gone: dict[str, tuple[int, set[Part]]] = field(default_factory=dict)
 
     def check(self, batch: Batch, records: Sequence[Kept]) -> Fault | None:
         """The next batch with its records by their place in it."""
         if fault := self._linked(batch) or _complete(batch, records) or _unchanged(batch, records):
             return fault
-        digest = _digest(batch.sequence, batch.previous, [one.digest for one in records])
+        digest = _digest(batch.sequence, batch.previous, batch.at, [one.digest for one in records])
         if digest != batch.digest:
-            return Fault(batch.sequence, None, "its records are not those it was made of")
+            return Fault(batch.sequence, None, "its time or its records are not those it was made of")
         if any(one.sequence == batch.sequence and one.digest != digest for one in self.heads):
             return Fault(batch.sequence, None, "it is not the batch that was here before")
+        self._look_for_erasures(records)
         self.head = batch.head
         self.records += len(records)
         return None
@@ -84,7 +90,26 @@ class Checker:
         furthest = max((one.sequence for one in self.heads), default=0)
         if furthest > self.head.sequence:
             return Fault(self.head.sequence + 1, None, f"the chain ends before it, and once had {furthest} batches")
+        for record, (batch, parts) in self._gone.items():
+            named = ", ".join(name for name in PARTS if name in parts)
+            return Fault(batch, record, f"parts are gone that no erasure names: {named}")
         return None
+
+    def _look_for_erasures(self, records: Sequence[Kept]) -> None:
+        """What is gone waits for the erasure that took it, which stands in the same batch or in a later one."""
+        for one in records:
+            if parts := gone_parts(one):
+                self._gone[one.record.id] = one.batch, parts
+        for one in records:
+            if one.record.kind == ERASURE:
+                self._account_for(*erased_by(one.record))
+
+    def _account_for(self, records: Sequence[str], erased: Sequence[Part]) -> None:
+        for record in records:
+            if record in self._gone:
+                batch, parts = self._gone.pop(record)
+                if left := parts.difference(erased):
+                    self._gone[record] = batch, left
 
     def _linked(self, batch: Batch) -> Fault | None:
         due = self.head.sequence + 1
@@ -109,6 +134,8 @@ def _complete(batch: Batch, records: Sequence[Kept]) -> Fault | None:
 
 def _unchanged(batch: Batch, records: Sequence[Kept]) -> Fault | None:
     for one in records:
+        if len(one.digests) != len(PARTS):
+            return Fault(batch.sequence, one.record.id, "changed since it was written: its digests")
         if changed := changed_parts(one):
             return Fault(batch.sequence, one.record.id, f"changed since it was written: {', '.join(changed)}")
         if one.digest != digest_of(one.record, one.digests):
@@ -116,5 +143,6 @@ def _unchanged(batch: Batch, records: Sequence[Kept]) -> Fault | None:
     return None
 
 
-def _digest(sequence: int, previous: str, digests: Sequence[str]) -> str:
-    return hashlib.sha256(msgspec.json.encode([sequence, previous, digests])).hexdigest()
+def _digest(sequence: int, previous: str, at: datetime, digests: Sequence[str]) -> str:
+    added = at.astimezone(UTC).isoformat(timespec="microseconds")
+    return hashlib.sha256(msgspec.json.encode([sequence, previous, added, digests])).hexdigest()

@@ -2,17 +2,12 @@
 
 from typing import Any
 
-from retrieval.records.record import ABSENT, PARTS, Kept, fields_of
+from retrieval.records.record import PARTS, Kept, fields_of, gone_parts
 
 
 def described(kept: Kept) -> dict[str, Any]:
     """Times in RFC 3339."""
-    record = kept.record
-    erased = [
-        name
-        for name, digest in zip(PARTS, kept.digests, strict=True)
-        if digest != ABSENT and getattr(record, name) is None
-    ]
+    record, gone = kept.record, gone_parts(kept)
     return {
         "object": "record",
         "id": record.id,
@@ -23,7 +18,7 @@ def described(kept: Kept) -> dict[str, Any]:
         "of": record.about,
         "review": record.review,
         **{name: fields_of(getattr(record, name)) for name in PARTS},
-        "erased": erased,
+        "erased": [name for name in PARTS if name in gone],
         "batch": kept.batch,
         "n": kept.n,
         "digest": kept.digest,

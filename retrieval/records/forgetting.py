@@ -1,13 +1,14 @@
 """Takes parts of records away, by document, by person or by age; their digests stay, and the chain with them."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
 
-from retrieval.records.book import chaining
+from retrieval.records.book import add_to, chaining
+from retrieval.records.erased import Why, erasures
 from retrieval.sql.database import Database
 from retrieval.sql.mentions import json_quoted
 from retrieval.sql.tables import records
@@ -32,38 +33,42 @@ class Forgetting:
         holds = [self._holds(records.c.documents, named)]
         holds += [self._holds(records.c.words, json_quoted(one)) for one in words]
         mine = sa.and_(records.c.tenant == tenant, sa.or_(*holds))
-        return await self._forget(mine, (*_SOURCES, "words"))
+        return await self._forget(mine, (*_SOURCES, "words"), "document")
 
     async def subject(self, tenant: str, subject: str) -> int:
         """Who somebody was and all that was said by them, or by others about that."""
         theirs = sa.and_(records.c.tenant == tenant, records.c.subject == subject)
         asked = records.alias()
         about = sa.select(asked.c.id).where(asked.c.tenant == tenant, asked.c.subject == subject)
-        said = await self._forget(records.c.about.in_(about), ("words",))
-        return said + await self._forget(theirs, (*_PERSON, "words"))
+        said = await self._forget(records.c.about.in_(about), ("words",), "person")
+        return said + await self._forget(theirs, (*_PERSON, "words"), "person")
 
     async def older(self, kind: str, before: datetime, *, words_only: bool = False) -> int:
         """Records of a kind from before a time, or what was said in them."""
         old = sa.and_(records.c.kind == kind, records.c.created < before)
         if words_only:
-            return await self._forget(old, ("words",))
-        return await self._forget(old, _ALL, told_by=("facts",))
+            return await self._forget(old, ("words",), "age")
+        return await self._forget(old, _ALL, "age", told_by=("facts",))
 
     async def _forget(
-        self, which: sa.ColumnElement[bool], columns: Sequence[str], *, told_by: Sequence[str] | None = None
+        self, which: sa.ColumnElement[bool], columns: Sequence[str], why: Why, told_by: Sequence[str] | None = None
     ) -> int:
-        """`told_by` are columns that tell whether there is something left, where fewer do than are forgotten."""
+        """The same transaction records what it takes.
+
+        `told_by` are columns that tell whether there is something left, where fewer do than are forgotten.
+        """
         there = sa.or_(*(records.c[name].is_not(None) for name in told_by or columns))
-        some = sa.select(records.c.id).where(which, there).order_by(records.c.id).limit(AT_ONCE)
+        some = sa.select(records.c.tenant, records.c.id).where(which, there).order_by(records.c.id).limit(AT_ONCE)
         done = 0
         while True:
             async with self._database.begin() as connection:
                 await chaining(connection)
-                ids = [row.id for row in await connection.execute(some)]
-                gone: dict[str, Any] = dict.fromkeys(columns)
+                owned = [(row.tenant, row.id) for row in await connection.execute(some)]
+                ids, gone = [record for _, record in owned], dict.fromkeys(columns)
                 await connection.execute(sa.update(records).where(records.c.id.in_(ids)).values(gone))
-            done += len(ids)
-            if len(ids) < AT_ONCE:
+                await add_to(connection, erasures(owned, columns, why, datetime.now(UTC)))
+            done += len(owned)
+            if len(owned) < AT_ONCE:
                 return done
 
     def _holds(self, column: sa.Column[Any], words: str) -> sa.ColumnElement[bool]:

@@ -20,7 +20,8 @@ class Record(msgspec.Struct, frozen=True):
     """What is kept of one event. `about` is the id of the record that it comments on.
 
     `facts` hold numbers and names of versions; `person` what says who it was, `subject` with it; `sources` what was
-    read, `documents` with it; `words` anything that somebody said. A `review` is wanted of some.
+    read, `documents` with it; `words` anything that somebody said. A `review` is wanted of some. There is no subject
+    without a person and no document without sources: the digest of the one is that of the other.
     """
 
     id: str
@@ -68,10 +69,19 @@ def part_digests(record: Record) -> tuple[str, ...]:
     return tuple(_part_digest(record, name) for name in PARTS)
 
 
-def changed_parts(kept: Kept) -> list[Part]:
-    """Parts that are there and are not what was written."""
-    found = part_digests(kept.record)
-    return [name for name, now, then in zip(PARTS, found, kept.digests, strict=True) if now not in (then, ABSENT)]
+def changed_parts(kept: Kept) -> list[str]:
+    """Parts that are there and are not what was written, and what is there without the part it goes with."""
+    record = kept.record
+    found = zip(PARTS, part_digests(record), kept.digests, strict=True)
+    changed: list[str] = [name for name, now, then in found if now not in (then, ABSENT)]
+    alone = {"subject": record.subject and not record.person, "documents": record.documents and not record.sources}
+    return changed + [name for name, stands in alone.items() if stands]
+
+
+def gone_parts(kept: Kept) -> set[Part]:
+    """Parts that were written and are not there."""
+    named = zip(PARTS, kept.digests, strict=True)
+    return {name for name, then in named if then != ABSENT and getattr(kept.record, name) is None}
 
 
 def digest_of(record: Record, digests: tuple[str, ...]) -> str:

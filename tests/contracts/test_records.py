@@ -14,6 +14,7 @@ from retrieval.catalog import Catalog
 from retrieval.errors import CatalogError, ReceiptInvalid
 from retrieval.layout import Layout
 from retrieval.records.book import Book, Wanted, first
+from retrieval.records.erased import ERASURE, erased_by
 from retrieval.records.forgetting import Forgetting
 from retrieval.records.record import Kept, Record, part
 from retrieval.records.retention import Retention
@@ -41,6 +42,17 @@ def ids(found: list[Kept]) -> list[str]:
 
 def said(number: int, about: str, kind: str = "feedback", **changed: Any) -> Record:
     return answer(number, id=f"fb_{number:04}", kind=kind, about=about, **changed)
+
+
+async def spoken(book: Book) -> dict[str, Record]:
+    """All but the records of erasures."""
+    return {one.record.id: one.record for one in await book.listing(Wanted()) if one.record.kind != ERASURE}
+
+
+async def taken(book: Book) -> list[tuple[list[str], list[str]]]:
+    """Records and parts, by erasure."""
+    told = [erased_by(one.record) for one in await book.listing(Wanted(kind=ERASURE))]
+    return [(sorted(ids), sorted(parts)) for ids, parts in told]
 
 
 async def test_a_record_comes_back_as_it_was(book: Book) -> None:
@@ -87,6 +99,38 @@ async def test_what_is_changed_behind_its_back_is_found(book: Book) -> None:
     _, fault = await book.verify([head])
     assert fault is not None
     assert fault.batch == 3
+
+
+async def test_what_was_taken_behind_its_back_is_not_taken_for_an_erasure(catalog: Catalog, book: Book) -> None:
+    await book.append([answer(n) for n in (1, 2)])
+    await Forgetting(catalog.database).older("answer", START + timedelta(days=1), words_only=True)
+    assert (await book.verify())[1] is None
+    async with book.database.begin() as connection:
+        await connection.execute(sa.update(records).where(records.c.id == "ans_0002").values(facts=None))
+    _, fault = await book.verify()
+    assert fault is not None
+    assert (fault.record, "facts" in fault.told, "words" in fault.told) == ("ans_0002", True, False)
+
+
+@pytest.mark.parametrize("bare", [False, True])
+@pytest.mark.parametrize("changed", [{"documents": '["another.md"]'}, {"subject": "bob"}, {"digests": "- -"}])
+async def test_what_goes_with_a_part_is_told_when_it_is_changed(
+    book: Book, changed: dict[str, str], bare: bool
+) -> None:
+    parts: dict[str, Any] = {"person": None, "subject": None, "sources": None, "documents": ()} if bare else {}
+    await book.append([answer(1, **parts)])
+    async with book.database.begin() as connection:
+        await connection.execute(sa.update(records).values(changed))
+    _, fault = await book.verify()
+    assert fault is not None
+    assert fault.record == "ans_0001"
+
+
+async def test_the_time_of_a_batch_is_chained(book: Book) -> None:
+    await book.append([answer(1)])
+    async with book.database.begin() as connection:
+        await connection.execute(sa.update(record_batches).values(at=START))
+    assert (await book.verify())[1] is not None
 
 
 async def test_the_first_of_its_kind_stands(book: Book) -> None:
@@ -143,7 +187,8 @@ async def test_erasing_a_document_takes_what_was_said_and_read_of_it(catalog: Ca
     )
     gone = await Forgetting(catalog.database).document("acme", "policies/refunds.md", ['"refunds" take 45'])
     assert gone == 3
-    left = {one.record.id: one.record for one in await book.listing(Wanted())}
+    assert await taken(book) == [(["ans_0001", "ans_0002", "fb_0006"], ["sources", "words"])]
+    left = await spoken(book)
     assert {name for name, one in left.items() if one.words is None} == {"ans_0001", "ans_0002", "fb_0006"}
     assert left["ans_0001"].sources is None
     assert left["ans_0001"].documents == ()
@@ -160,7 +205,7 @@ async def test_what_was_under_way_while_its_document_was_erased_comes_without_wo
     before, after = START - timedelta(days=3650), START + timedelta(days=36500)
     made = [answer(1, documents=("a",), created=before), answer(2, documents=("a",), created=after)]
     await book.append([*made, answer(3, documents=("a",), created=before, tenant="other")])
-    left = {one.record.id: one.record for one in await book.listing(Wanted())}
+    left = await spoken(book)
     assert {name for name, one in left.items() if one.words is None} == {"ans_0001"}
     assert (await book.verify())[1] is None
 
@@ -170,7 +215,7 @@ async def test_erasing_a_person_takes_who_they_were_and_what_they_said(catalog: 
         [answer(1), answer(2, subject="bob"), answer(3, tenant="other"), said(4, "ans_0001", subject="rev")]
     )
     assert await Forgetting(catalog.database).subject("acme", "ana") == 2
-    left = {one.record.id: one.record for one in await book.listing(Wanted())}
+    left = await spoken(book)
     assert (left["ans_0001"].subject, left["ans_0001"].person, left["ans_0001"].words) == (None, None, None)
     assert left["ans_0001"].sources is not None
     assert (left["fb_0004"].subject, left["fb_0004"].words) == ("rev", None)
@@ -189,7 +234,7 @@ async def test_what_is_too_old_goes_by_kind_and_leaves_the_chain(
     now = START + timedelta(days=10, seconds=1)
     assert await kept.apply(forgetting, now) == 7 + 3
     assert await kept.apply(forgetting, now) == 0
-    left = {one.record.id: one.record for one in await book.listing(Wanted())}
+    left = await spoken(book)
     assert {name for name, one in left.items() if one.facts is None} == {"ans_0000", "ans_0001", "ans_0002"}
     assert {name for name, one in left.items() if one.words} == {"ans_0007", "ans_0008", "ans_0009", "fb_0050"}
     assert (await book.verify())[1] is None

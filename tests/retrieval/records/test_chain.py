@@ -10,13 +10,15 @@ import msgspec
 import pytest
 
 from retrieval.records.chain import EMPTY, Batch, Checker, Fault, Head, next_batch
-from retrieval.records.record import PARTS, Kept, Record, digest_of, part, part_digests
+from retrieval.records.erased import erasures
+from retrieval.records.record import PARTS, Kept, Part, Record, digest_of, part, part_digests
 
 START = datetime(2026, 11, 21, 10, tzinfo=UTC)
 Chain = list[tuple[Batch, list[Kept]]]
 
 
 def a_record(rng: random.Random, number: int) -> Record:
+    read = rng.random() < 0.5
     return Record(
         id=f"ans_{number:06}",
         kind=rng.choice(["answer", "feedback"]),
@@ -25,9 +27,9 @@ def a_record(rng: random.Random, number: int) -> Record:
         subject=f"user-{rng.randrange(4)}",
         facts=part({"outcome": rng.choice(["answered", "review"])}),
         person=part({"user": None}),
-        sources=rng.choice([None, part({"passages": [number]})]),
+        sources=part({"passages": [number]}) if read else None,
         words=rng.choice([None, part({"answer": f"words {number}"})]),
-        documents=("a.md",),
+        documents=("a.md",) if read else (),
         review=rng.random() < 0.3,
     )
 
@@ -37,15 +39,40 @@ def kept(record: Record, batch: int, n: int) -> Kept:
     return Kept(record, batch, n, digests, digest_of(record, digests))
 
 
+def without(one: Kept, name: Part) -> Kept:
+    """As an erasure leaves it; what goes with a part goes too."""
+    beside: dict[str, dict[str, object]] = {"person": {"subject": None}, "sources": {"documents": ()}}
+    gone: dict[str, object] = {name: None, **beside.get(name, {})}
+    return replace(one, record=msgspec.structs.replace(one.record, **gone))
+
+
+def there(one: Kept) -> list[Part]:
+    return [name for name in PARTS if getattr(one.record, name) is not None]
+
+
+def erase_some(rng: random.Random, chain: Chain) -> None:
+    """Take a part of some records, and add the erasure that says so."""
+    _, rows = chain[rng.randrange(len(chain))]
+    name: Part = rng.choice(["person", "sources", "words"])
+    rows[:] = [without(one, name) for one in rows]
+    named = [(one.record.tenant, one.record.id) for one in rows]
+    add_batch(chain, erasures(named, [name], "document", START))
+
+
+def add_batch(chain: Chain, records: list[Record]) -> None:
+    head = chain[-1][0].head if chain else EMPTY
+    rows = [kept(one, head.sequence + 1, n) for n, one in enumerate(records)]
+    chain.append((next_batch(head, [(one.record.id, one.digest) for one in rows], START), rows))
+
+
 def a_chain(rng: random.Random, batches: int = 5, most: int = 4) -> Chain:
     chain: Chain = []
-    head, number = EMPTY, 0
-    for _ in range(batches):
+    number = 0
+    for _ in range(batches - 1):
         count = rng.randint(1, most)
-        rows = [kept(a_record(rng, number + n), head.sequence + 1, n) for n in range(count)]
-        batch = next_batch(head, [(one.record.id, one.digest) for one in rows], START)
-        chain.append((batch, rows))
-        head, number = batch.head, number + count
+        add_batch(chain, [a_record(rng, number + n) for n in range(count)])
+        number += count
+    erase_some(rng, chain)
     return chain
 
 
@@ -129,7 +156,7 @@ def insert_record(rng: random.Random, chain: Chain) -> None:
 def edit_part(rng: random.Random, chain: Chain) -> None:
     at, n = place(rng, chain)
     one = chain[at][1][n]
-    name = rng.choice([name for name in PARTS if getattr(one.record, name) is not None])
+    name = rng.choice(there(one))
     edited = msgspec.structs.replace(one.record, **{name: part({"answer": "another"})})
     chain[at][1][n] = replace(one, record=edited)
 
@@ -138,6 +165,18 @@ def edit_part_and_its_digests(rng: random.Random, chain: Chain) -> None:
     at, n = place(rng, chain)
     edited = msgspec.structs.replace(chain[at][1][n].record, facts=part({"outcome": "another"}))
     chain[at][1][n] = kept(edited, at + 1, n)
+
+
+def take_part(rng: random.Random, chain: Chain) -> None:
+    at, n = place(rng, chain)
+    one = chain[at][1][n]
+    chain[at][1][n] = without(one, rng.choice(there(one)))
+
+
+def cut_digests(rng: random.Random, chain: Chain) -> None:
+    at, n = place(rng, chain)
+    one = chain[at][1][n]
+    chain[at][1][n] = replace(one, digests=one.digests[: rng.randrange(len(PARTS))])
 
 
 def edit_field(rng: random.Random, chain: Chain) -> None:
@@ -149,6 +188,7 @@ def edit_field(rng: random.Random, chain: Chain) -> None:
             {"created": one.record.created + timedelta(microseconds=1)},
             {"tenant": "third"},
             {"subject": "somebody"},
+            {"documents": ("b.md",)},
             {"review": not one.record.review},
             {"about": "ans_y"},
             {"kind": "decision"},
@@ -161,7 +201,13 @@ def edit_batch(rng: random.Random, chain: Chain) -> None:
     at = rng.randrange(len(chain))
     batch, rows = chain[at]
     changed: dict[str, Any] = rng.choice(
-        [{"previous": "f" * 64}, {"digest": "f" * 64}, {"size": batch.size + 1}, {"last": "ans_z"}]
+        [
+            {"previous": "f" * 64},
+            {"digest": "f" * 64},
+            {"size": batch.size + 1},
+            {"last": "ans_z"},
+            {"at": batch.at + timedelta(1)},
+        ]
     )
     chain[at] = replace(batch, **changed), rows
 
@@ -193,6 +239,8 @@ TAMPERINGS: list[Callable[[random.Random, Chain], None]] = [
     insert_record,
     edit_part,
     edit_part_and_its_digests,
+    take_part,
+    cut_digests,
     edit_field,
     edit_batch,
     make_anew_from_somewhere,
@@ -225,15 +273,20 @@ def test_what_is_erased_by_parts_leaves_the_chain_whole() -> None:
     rng = random.Random(2)
     for _ in range(200):
         chain = a_chain(rng)
-        for _, rows in chain:
-            for n, one in enumerate(rows):
-                gone: dict[str, object] = {name: None for name in PARTS if rng.random() < 0.5}
-                if "person" in gone:
-                    gone["subject"] = None
-                if "sources" in gone:
-                    gone["documents"] = ()
-                rows[n] = replace(one, record=msgspec.structs.replace(one.record, **gone))
+        for _ in range(3):
+            erase_some(rng, chain)
         assert fault_of(chain, chain[-1][0].head) is None
+
+
+@pytest.mark.parametrize("named", [["words"], ["facts", "sources"], []])
+def test_an_erasure_speaks_for_what_it_names_alone(named: list[Part]) -> None:
+    chain: Chain = []
+    add_batch(chain, [a_record(random.Random(4), n) for n in range(2)])
+    rows = chain[0][1]
+    rows[1] = without(without(rows[1], "facts"), "person")
+    add_batch(chain, erasures([(one.record.tenant, one.record.id) for one in rows], named, "age", START))
+    left = ", ".join(name for name in ("facts", "person") if name not in named)
+    assert fault_of(chain) == Fault(1, rows[1].record.id, f"parts are gone that no erasure names: {left}")
 
 
 def test_a_chain_that_went_on_still_holds_its_earlier_heads() -> None:

@@ -36,10 +36,11 @@ class Forgetting:
         return await self._forget(mine, (*_SOURCES, "words"), "document")
 
     async def subject(self, tenant: str, subject: str) -> int:
-        """Who somebody was and all that was said by them, or by others about that."""
-        theirs = sa.and_(records.c.tenant == tenant, records.c.subject == subject)
-        asked = records.alias()
-        about = sa.select(asked.c.id).where(asked.c.tenant == tenant, asked.c.subject == subject)
+        """Who somebody was, by their own credential or as an app's user, and all that was said by them, or by others
+        about that.
+        """
+        theirs, asked = self._of(records, tenant, subject), records.alias()
+        about = sa.select(asked.c.id).where(self._of(asked, tenant, subject))
         said = await self._forget(records.c.about.in_(about), ("words",), "person")
         return said + await self._forget(theirs, (*_PERSON, "words"), "person")
 
@@ -58,7 +59,7 @@ class Forgetting:
         `told_by` are columns that tell whether there is something left, where fewer do than are forgotten.
         """
         there = sa.or_(*(records.c[name].is_not(None) for name in told_by or columns))
-        some = sa.select(records.c.tenant, records.c.id).where(which, there).order_by(records.c.id).limit(AT_ONCE)
+        some = sa.select(records.c.tenant, records.c.id).where(which, there).order_by(records.c.created).limit(AT_ONCE)
         done = 0
         while True:
             async with self._database.begin() as connection:
@@ -71,7 +72,12 @@ class Forgetting:
             if len(owned) < AT_ONCE:
                 return done
 
-    def _holds(self, column: sa.Column[Any], words: str) -> sa.ColumnElement[bool]:
+    def _of(self, whose: sa.FromClause, tenant: str, name: str) -> sa.ColumnElement[bool]:
+        """Quotes in JSON's texts are escaped: what looks like the field is the field."""
+        user = self._holds(whose.c.person, f'"user":{msgspec.json.encode(name).decode()}')
+        return sa.and_(whose.c.tenant == tenant, sa.or_(whose.c.subject == name, user))
+
+    def _holds(self, column: sa.ColumnElement[Any], words: str) -> sa.ColumnElement[bool]:
         if self._database.dialect == "sqlite":
             return sa.func.instr(column, words) > 0
         return sa.func.strpos(column, words) > 0

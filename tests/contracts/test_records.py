@@ -223,6 +223,20 @@ async def test_erasing_a_person_takes_who_they_were_and_what_they_said(catalog: 
     assert (await book.verify())[1] is None
 
 
+async def test_a_person_whom_an_app_named_goes_too_and_nobody_with_a_name_like_theirs(
+    book: Book, catalog: Catalog
+) -> None:
+    users = ('ana "u', "ana", "ana-maria", 'x","user":"ana')
+    made = [answer(n, subject="app", person=part({"user": user})) for n, user in enumerate(users)]
+    await book.append([*made, said(9, "ans_0001", subject="rev")])
+    assert await Forgetting(catalog.database).subject("acme", "ana") == 2
+    left = {one.record.id: one.record for one in await book.listing(Wanted()) if one.record.kind != "erasure"}
+    assert {name for name, one in left.items() if one.words is None} == {"ans_0001", "fb_0009"}
+    assert {name for name, one in left.items() if one.person is None and one.kind == "answer"} == {"ans_0001"}
+    assert await Forgetting(catalog.database).subject("acme", 'ana "u') == 1
+    assert (await book.verify())[1] is None
+
+
 async def test_what_is_too_old_goes_by_kind_and_leaves_the_chain(
     catalog: Catalog, book: Book, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -248,12 +262,12 @@ async def test_what_is_gone_already_is_not_looked_at_again(tmp_path: Path) -> No
             assert f"USING INDEX records_with_{part_name} (kind=? AND created<?)" in str(plan)
 
 
-async def test_no_list_sorts_or_reads_what_it_does_not_show(tmp_path: Path) -> None:
+async def test_no_list_and_no_retention_sorts_or_reads_what_it_does_not_show(tmp_path: Path) -> None:
     """Whatever is looked for begins at its place in an index, and the index has the order that is wanted."""
     asked: list[tuple[str, Any]] = []
 
     def note(connection: Any, cursor: Any, statement: str, values: Any, context: Any, many: bool) -> None:
-        if statement.startswith("SELECT records."):
+        if statement.startswith("SELECT records.") and "LIMIT" in statement:
             asked.append((statement, values))
 
     after = (START, "ans_0001")
@@ -264,6 +278,8 @@ async def test_no_list_sorts_or_reads_what_it_does_not_show(tmp_path: Path) -> N
             await book.awaiting("acme", after, 50)
             await book.listing(Wanted("acme", after=after))
             await book.listing(Wanted(after=after))
+            await Forgetting(catalog.database).older("answer", START)
+            await Forgetting(catalog.database).older("answer", START, words_only=True)
         finally:
             sa.event.remove(sa.Engine, "before_cursor_execute", note)
         async with catalog.database.connect() as connection:
@@ -275,6 +291,8 @@ async def test_no_list_sorts_or_reads_what_it_does_not_show(tmp_path: Path) -> N
         "records_for_review (tenant=? AND (created,id)>(?,?))",
         "records_created (tenant=? AND (created,id)>(?,?))",
         "records_time ((created,id)>(?,?))",
+        "records_with_facts (kind=? AND created<?)",
+        "records_with_words (kind=? AND created<?)",
     )
     for plan, index in zip(explained, wanted, strict=True):
         assert f"INDEX {index}" in plan

@@ -66,5 +66,5 @@ def _require_not_ready(product: Product) -> None:
         time.sleep(0.2)
     assert response.status_code == 503
     checks = response.json()["checks"]
-    ready = dict.fromkeys(("catalog", "index", "background"), "ready")
+    ready = dict.fromkeys(("catalog", "index", "background", "records"), "ready")
     assert checks == {**ready, "engine": "engine_unavailable"}

@@ -54,7 +54,9 @@ def parts(request: Request) -> Parts:
 
 async def caller(request: Request, doing: str | None = None) -> Caller:
     """The verified caller, who may do this: what the request's route is for, unless said otherwise."""
-    known = await parts(request).authenticator.caller(request.headers)
+    known: Caller | None = getattr(request.state, "caller", None)
+    if known is None:  # a route that admits asks before its handler does: nobody is verified twice
+        known = request.state.caller = await parts(request).authenticator.caller(request.headers)
     require(known.principal, *NEEDED[doing or operation(request)])
     return known
 

@@ -1,6 +1,6 @@
 """Every role and every route: what a credential may do is in one table, and no route is without a line in it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ from starlette.testclient import TestClient
 
 from deploy.keys import SCOPES, create_key
 from gateway.app import create_app
+from gateway.auth import Authenticator
+from gateway.caller import Caller
 from gateway.scopes import NEEDED
 from tests.gateway.house import REFUND_QUESTION, House, make_house, opening
 
@@ -92,3 +94,20 @@ def test_metrics_are_for_everybody_on_loopback_only_unless_it_is_said(
         for scope, key in made.items():
             response = client.get("/metrics", headers={"authorization": f"Bearer {key}"})
             assert response.status_code == (200 if shown or scope in ("metrics", "admin") else 403), scope
+
+
+def test_a_caller_is_verified_once_a_request(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who admits a request asks who sends it, and so does what handles it."""
+    verified: list[object] = []
+    verify = Authenticator.caller
+
+    async def counted(self: Authenticator, headers: Mapping[str, str]) -> Caller:
+        verified.append(headers)
+        return await verify(self, headers)
+
+    monkeypatch.setattr(Authenticator, "caller", counted)
+    secret = create_key(house.settings.keys, tenant="acme", subject="ana", groups=["staff"], scopes=SCOPES)
+    for operation in sorted(NEEDED):
+        verified.clear()
+        do(house, operation, {"authorization": f"Bearer {secret}"})
+        assert len(verified) <= 1, operation

@@ -7,9 +7,8 @@ from datetime import UTC, datetime
 from typing import NoReturn
 
 from gateway.audit import Audit
-from gateway.feedback import FEEDBACK
 from gateway.metrics import Metrics
-from gateway.recording import ANSWER, Recorder
+from gateway.recording import ANSWER, FEEDBACK, Recorder
 from gateway.settings import Settings
 from retrieval.catalog import Catalog
 from retrieval.records.book import DECISION

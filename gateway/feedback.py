@@ -1,17 +1,15 @@
 """What users say of answers: the last word of each user counts, and every word is kept."""
 
-import secrets
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from typing import Final, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 from gateway.caller import Caller
-from retrieval.records.record import Kept, Record, fields_of, part
+from gateway.recording import FEEDBACK, remark
+from retrieval.records.record import Kept, Record, fields_of
 from retrieval.records.store import RecordStore
 from serving.redaction import redact
 
-FEEDBACK: Final = "feedback"
 Rating = Literal["up", "down"]
 Failure = Literal[
     "missing knowledge",
@@ -43,7 +41,9 @@ class Opinion:
 async def note(store: RecordStore, answer: Kept, caller: Caller, opinion: Opinion) -> tuple[Record, bool]:
     """Keep it, and whether it is news: the same said twice, one after the other or at once, is kept once."""
     kept = opinion.redacted()
-    record = _record(answer.record, caller, kept)
+    facts = {"rating": kept.rating, "failure": kept.failure}
+    words = {"correction": kept.correction, "comment": kept.comment}
+    record = remark(answer.record, caller, FEEDBACK, facts, words)
 
     def stands(said: Sequence[Kept]) -> Kept | None:
         last = (one for one in standing(said) if one.record.subject == record.subject)
@@ -63,22 +63,3 @@ def standing(said: Iterable[Kept]) -> list[Kept]:
     """The last word of each user who is still known, oldest first."""
     last = {one.record.subject: one for one in said if one.record.kind == FEEDBACK and one.record.facts}
     return sorted(last.values(), key=lambda one: one.record.created)
-
-
-def _record(answer: Record, caller: Caller, opinion: Opinion) -> Record:
-    """It goes with the documents of its answer: a correction may hold their words."""
-    told = asdict(opinion)
-    words = {name: told[name] for name in ("correction", "comment") if told[name]}
-    return Record(
-        id=f"fb_{secrets.token_hex(12)}",
-        kind=FEEDBACK,
-        created=datetime.now(UTC),
-        tenant=answer.tenant,
-        subject=caller.principal.subject,
-        facts=part({"rating": opinion.rating, "failure": opinion.failure}),
-        person=part({"credential": caller.credential, "app": caller.app}),
-        words=part(words) if words else None,
-        sources=part({}) if answer.documents else None,
-        documents=answer.documents,
-        about=answer.id,
-    )

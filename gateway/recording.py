@@ -1,16 +1,22 @@
-"""An interaction as the record book takes it: which of it is fact, person, source and words, and how words are kept."""
+"""Answers, and what is said of them, as the record book takes it: which of it is fact, person, source and words."""
 
-from collections.abc import Callable
+import secrets
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 import msgspec
 
+from gateway.caller import Caller
+from retrieval.records.book import DECISION
 from retrieval.records.record import Record, part
 from serving.records import InteractionRecord, Said
 from serving.redaction import redact
 
 ANSWER: Final = "answer"
+FEEDBACK: Final = "feedback"
+_PREFIXES: Final = {FEEDBACK: "fb", DECISION: "rev"}
 Content = Literal["digest", "redacted"]
 _APART = ("id", "created", "tenant", "asker", "said", "passages", "cited", "timings")
 _FACTS = tuple(name for name in InteractionRecord.__slots__ if name not in _APART)
@@ -47,6 +53,26 @@ class Recorder:
         """What failed its check, and what was answered with little confidence."""
         unsure = interaction.probability is not None and interaction.probability < self.review_below
         return interaction.outcome == "review" or (interaction.outcome == "answered" and unsure)
+
+
+def remark(
+    answer: Record, caller: Caller, kind: str, facts: Mapping[str, Any], words: Mapping[str, str | None]
+) -> Record:
+    """The record of what somebody says of an answer. It goes with the answer's documents: it may hold their words."""
+    told = {name: text for name, text in words.items() if text}
+    return Record(
+        id=f"{_PREFIXES[kind]}_{secrets.token_hex(12)}",
+        kind=kind,
+        created=datetime.now(UTC),
+        tenant=answer.tenant,
+        subject=caller.principal.subject,
+        facts=part(facts),
+        person=part({"credential": caller.credential, "app": caller.app}),
+        words=part(told) if told else None,
+        sources=part({}) if answer.documents else None,
+        documents=answer.documents,
+        about=answer.id,
+    )
 
 
 def _redacted(said: Said) -> dict[str, Any]:

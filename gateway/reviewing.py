@@ -1,9 +1,7 @@
 """The queue of answers that somebody should look at, and what reviewers decide of them."""
 
-import secrets
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 from gateway.answer_access import visible
@@ -11,10 +9,11 @@ from gateway.caller import Caller
 from gateway.document_access import writes
 from gateway.errors import Conflict
 from gateway.feedback import opinion_of, standing
+from gateway.recording import remark
 from retrieval.acl import Principal
 from retrieval.catalog import Catalog
 from retrieval.records.book import DECISION, first
-from retrieval.records.record import Kept, Record, fields_of, part
+from retrieval.records.record import Kept, Record, fields_of
 from retrieval.records.store import RecordStore
 from serving.redaction import redact
 
@@ -33,7 +32,9 @@ class Decision:
 
 async def decide(store: RecordStore, answer: Kept, caller: Caller, decision: Decision) -> tuple[Record, bool]:
     """Keep the first decision, and whether this is it; Conflict when another one stands."""
-    wanted = _record(answer.record, caller, decision)
+    words = {"correction": decision.correction, "note": decision.note}
+    redacted = {name: text and redact(text) for name, text in words.items()}
+    wanted = remark(answer.record, caller, DECISION, {"decision": decision.decision}, redacted)
     found = await store.add_unless(wanted, first)
     if found is None:
         return wanted, True
@@ -86,21 +87,3 @@ def _told(feedback: Record) -> dict[str, Any]:
 def _content(record: Record) -> tuple[str, str | None, str | None]:
     words = fields_of(record.words)
     return fields_of(record.facts)["decision"], words.get("correction"), words.get("note")
-
-
-def _record(answer: Record, caller: Caller, decision: Decision) -> Record:
-    told = {"correction": decision.correction, "note": decision.note}
-    words = {name: redact(text) for name, text in told.items() if text}
-    return Record(
-        id=f"rev_{secrets.token_hex(12)}",
-        kind=DECISION,
-        created=datetime.now(UTC),
-        tenant=answer.tenant,
-        subject=caller.principal.subject,
-        facts=part({"decision": decision.decision}),
-        person=part({"credential": caller.credential, "app": caller.app}),
-        words=part(words) if words else None,
-        sources=part({}) if answer.documents else None,
-        documents=answer.documents,
-        about=answer.id,
-    )

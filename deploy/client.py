@@ -56,6 +56,16 @@ class Gateway:
             response = self._http.request(method, path, json=body, params=given or None, headers=named)
         return _accepted(response)
 
+    def listed(self, path: str, query: Mapping[str, Any]) -> Iterator[Any]:
+        """All of a list that the gateway gives in pages."""
+        after = None
+        while True:
+            page = self.call("GET", path, query={**query, "after": after})
+            yield from page["data"]
+            after = page["next"]
+            if after is None:
+                return
+
     def post(self, path: str, body: dict[str, Any], *, key: str | None = None) -> dict[str, Any]:
         """Send a JSON request."""
         return self.call("POST", path, body, key=key)

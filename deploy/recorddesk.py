@@ -81,13 +81,8 @@ class RemoteRecords:
         query: dict[str, Any] = {"tenant": wanted.tenant, "kind": wanted.kind, "limit": _PAGE}
         for name, moment in (("since", wanted.since), ("until", wanted.until)):
             query[name] = moment and moment.isoformat()
-        while True:
-            page = self.gateway.call("GET", "/v1/records", query=query)
-            for one in page["data"]:
-                yield one
-            if page["next"] is None:
-                return
-            query["after"] = page["next"]
+        for one in self.gateway.listed("/v1/records", query):
+            yield one
 
     async def erase(self, tenant: str, subject: str) -> Shown:
         """`DELETE /v1/records`."""

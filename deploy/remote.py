@@ -73,13 +73,8 @@ class RemoteLibrary:
             raise
 
     def _listed(self, origin: str, tenant: str | None) -> Iterator[Document]:
-        query: dict[str, Any] = {"origin": origin, "tenant": tenant, "limit": 1_000}
-        while True:
-            page = self._gateway.call("GET", "/v1/documents", query=query)
-            yield from map(read_described, page["data"])
-            if page["next"] is None:
-                return
-            query["after"] = page["next"]
+        query = {"origin": origin, "tenant": tenant, "limit": 1_000}
+        return map(read_described, self._gateway.listed("/v1/documents", query))
 
     async def _put(self, new: Sequence[NewDocument]) -> list[Outcome]:
         """One that the gateway does not even accept is refused by itself, and the others are sent without it."""

@@ -1,6 +1,7 @@
 """Documents behind a gateway: one request for each thing that is done."""
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 from deploy.client import Gateway
@@ -17,16 +18,9 @@ class RemoteDesk:
 
     async def listed(self, wanted: Wanted) -> list[Shown]:
         """A page at a time."""
-        query: dict[str, Any] = {"tenant": wanted.tenant, "origin": wanted.origin, "category": wanted.category}
-        found: list[Shown] = []
-        while len(found) < wanted.limit:
-            query["limit"] = min(1_000, wanted.limit - len(found))
-            page = self._gateway.call("GET", "/v1/documents", query=query)
-            found += page["data"]
-            if page["next"] is None:
-                break
-            query["after"] = page["next"]
-        return found
+        query = {"tenant": wanted.tenant, "origin": wanted.origin, "category": wanted.category}
+        limited = {**query, "limit": min(1_000, wanted.limit)}
+        return list(islice(self._gateway.listed("/v1/documents", limited), wanted.limit))
 
     async def shown(self, tenant: str | None, document: str) -> Shown:
         """`GET /v1/documents/{id}`."""

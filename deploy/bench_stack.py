@@ -4,10 +4,9 @@ Its embedder is a hash and costs nothing, it compares no tokens, and its thresho
 gateway and its index.
 """
 
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from deploy.sampling import sample_keys
 from deploy.settings import Settings
 from retrieval.embed import HASH
 from retrieval.index import Embedding, load_recipe
+from serving.manifest import ModelManifest, load_manifest, manifest_name
 
 TOKENS, CALLERS, PORT, ENGINE_PORT = 64, 64, 18080, 18100
 
@@ -62,6 +62,13 @@ def running(settings: Settings, folder: Path) -> Iterator[Bench]:
         yield Bench(stack, {name: sample_keys(own)[name] for name in (CALLER, ALONE)}, prose.questions())
 
 
+def _asked_alone_too(pinned: ModelManifest) -> ModelManifest:
+    """The pinned version, which answers without documents as well."""
+    fields = {**msgspec.to_builtins(pinned), "system_alone": "You are a helpful assistant."}
+    del fields["name"]
+    return replace(pinned, system_alone=fields["system_alone"], name=manifest_name("bench", fields))
+
+
 def _settings(settings: Settings, folder: Path) -> Settings:
     board = read_pinboard(settings.releases)
     recipe = msgspec.structs.replace(
@@ -75,8 +82,9 @@ def _settings(settings: Settings, folder: Path) -> Settings:
     versions = folder / "versions"
     versions.mkdir()
     (versions / f"{recipe.name}.yaml").write_text(yaml.safe_dump(msgspec.to_builtins(recipe)), "utf-8")
-    shutil.copy(board.model_manifest(), versions)
-    pins = {"index": {"stable": recipe.name}, "model": {"stable": board.pins.model.stable}}
+    manifest = _asked_alone_too(load_manifest(board.model_manifest()))
+    (versions / f"{manifest.name}.yaml").write_text(yaml.safe_dump(msgspec.to_builtins(manifest)), "utf-8")
+    pins = {"index": {"stable": recipe.name}, "model": {"stable": manifest.name}}
     (folder / "releases.yaml").write_text(yaml.safe_dump(pins), "utf-8")
     (folder / "models").symlink_to((settings.data / "models").resolve())
     url = f"http://127.0.0.1:{PORT}"

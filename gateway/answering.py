@@ -14,7 +14,7 @@ from gateway.audit import Audit
 from gateway.caller import Caller
 from gateway.draft import Draft
 from gateway.errors import Invalid
-from gateway.events import AnswerEvent, Delta, Verdict
+from gateway.events import AnswerEvent, Delta, Reason, Verdict
 from gateway.exchange import Asked, Exchange
 from gateway.metering import EngineMeter
 from gateway.metrics import Metrics
@@ -41,29 +41,30 @@ class Answering:
         self._salt_key = secrets.token_bytes(32)
 
     def open(self, asked: Asked, caller: Caller, pins: ResolvedPins, trace: Trace = UNTRACED) -> Exchange:
-        """Give a question its id; it keeps its two versions until it is answered."""
+        """Give a question its id; it keeps its two versions until it is answered.
+
+        Invalid when it is to be answered without documents by a version that answers from them only.
+        """
+        if asked.retrieval == "none" and pins.model_version.manifest.prompt_alone is None:
+            told = f"{pins.model!r} answers from documents only: leave `retrieval` out"
+            raise Invalid(told, param="retrieval")
         tab = self._meter.tab(caller.principal.tenant, pins.model_version)
         return Exchange(f"ans_{secrets.token_hex(12)}", datetime.now(UTC), asked, caller, pins, tab, trace)
 
     async def events(self, exchange: Exchange) -> AsyncGenerator[AnswerEvent]:
         """Sources, deltas, verdict, usage. An error comes before Sources, or ends the stream where it happens."""
-        index, model = exchange.pins.index_version, exchange.pins.model_version
-        asked, access = exchange.asked, access_filter(exchange.principal)
+        model, asked, access = exchange.pins.model_version, exchange.asked, access_filter(exchange.principal)
         draft = Draft(exchange.tab)
         self._audit.admit()
         try:
-            async with asyncio.timeout(self._seconds):
-                draft.seeks(await self._rewrite(exchange, model, access))
-                findings = await _find(draft.rewritten, exchange, access)
-            confidence = confidence_in(findings, index.recipe, index.calibration)
-            draft.found(findings, confidence)
-            if reason := enough_evidence(findings, confidence):
+            reason = await self._seek(exchange, draft, access) if asked.retrieval == "auto" else None
+            if reason is not None:
                 words = model.manifest.prompt.abstention
                 yield draft.sources()
                 yield Delta(words)
                 draft.verdict = draft.abstains(reason, words)
             else:
-                prompt = _prompt(asked, findings, model)
+                prompt = _prompt(asked, draft.findings, model)
                 draft.asks(prompt)
                 async with self._generate(exchange, draft, prompt, access) as pieces:
                     yield draft.sources()
@@ -90,7 +91,18 @@ class Answering:
                     self._audit.write(draft.record(exchange))
             self._audit.leave()
 
-    async def _rewrite(self, exchange: Exchange, model: ModelVersion, access: AccessFilter) -> Rewritten:
+    async def _seek(self, exchange: Exchange, draft: Draft, access: AccessFilter) -> Reason | None:
+        """Find what the answer is to be made from; None to go on, or why not."""
+        index = exchange.pins.index_version
+        async with asyncio.timeout(self._seconds):
+            draft.seeks(await self._rewrite(exchange, access))
+            findings = await _find(draft.rewritten, exchange, access)
+        confidence = confidence_in(findings, index.recipe, index.calibration)
+        draft.found(findings, confidence)
+        return enough_evidence(findings, confidence)
+
+    async def _rewrite(self, exchange: Exchange, access: AccessFilter) -> Rewritten:
+        model = exchange.pins.model_version
         rewriter = Rewriter(model.manifest, exchange.tab, model.count_tokens)
         asked, salt = exchange.asked, self._salt(access, exchange.pins)
         with exchange.trace.child("rewrite") as span:
@@ -145,15 +157,16 @@ def _check(exchange: Exchange, draft: Draft, prompt: Prompt) -> Verdict:
     return verdict
 
 
-def _prompt(asked: Asked, findings: Findings, model: ModelVersion) -> Prompt:
+def _prompt(asked: Asked, findings: Findings | None, model: ModelVersion) -> Prompt:
     """Number the passages, best first, and fit them with question and history into the model's context.
 
-    The model is asked in the user's own words, after the conversation they belong to: a rewriting that went wrong costs
-    passages, but never makes it answer what nobody asked.
+    Without findings it is the prompt for who asks without documents. The model is asked in the user's own words, after
+    the conversation they belong to: a rewriting that went wrong costs passages, but never makes it answer what nobody
+    asked.
     """
     manifest = model.manifest
     evidence = []
-    for marker, found in enumerate(findings.passages, start=1):
+    for marker, found in enumerate(findings.passages if findings else (), start=1):
         passage, ref = found.passage, found.passage.ref
         evidence.append(
             Evidence(
@@ -172,8 +185,9 @@ def _prompt(asked: Asked, findings: Findings, model: ModelVersion) -> Prompt:
             )
         )
     budget = PromptBudget(manifest.context_tokens, manifest.answer_tokens, manifest.message_overhead_tokens)
+    alone = manifest.prompt_alone if findings is None else None
     return build_prompt(
-        manifest.prompt,
+        alone or manifest.prompt,
         question=asked.question,
         history=asked.history,
         evidence=evidence,

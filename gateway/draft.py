@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from gateway.events import Confidence, Reason, Sources, Usage, Verdict
 from gateway.exchange import Asked, Exchange
 from gateway.metering import Tab
-from gateway.policy import judge, warnings
+from gateway.policy import judge, judge_alone, warnings
 from gateway.release import ModelVersion
 from retrieval.findings import Findings, Found
 from retrieval.store import Narrowing
@@ -68,7 +68,7 @@ class Draft:
         """The model is about to be asked; only the passages it is shown can be cited."""
         self.markers = MarkerFilter({evidence.marker for evidence in prompt.evidence})
         self._asked = time.perf_counter()
-        self.timings["prompt"] = self._asked - self._found
+        self.timings["prompt"] = self._asked - (self._found or self._started)
 
     def take(self, piece: Piece) -> str:
         """The words of a piece that can be passed on now, maybe none."""
@@ -96,17 +96,19 @@ class Draft:
         return Verdict("abstained", reason, words, (), (), "stop", warnings(self._passages, ()), self.confidence)
 
     def check(self, prompt: Prompt, model: ModelVersion) -> Verdict:
-        """Hold the finished answer against the passages it was made from.
+        """Hold the finished answer against the passages it was made from; without any against its form alone.
 
         It answers the question as it stands alone: a bare "45 days" has to be said of what a follow-up leaves out.
         """
         question, began = self.rewritten.question, time.perf_counter()
         answer = "".join(self._said)
         manifest = model.manifest
-        grounding = ground(answer, prompt.evidence, manifest.grounding, question, abstention=manifest.prompt.abstention)
         finish = self.finish.reason if self.finish else "stop"
         violations = _violations(manifest.output_schema, answer)
         self.fits = None if manifest.output_schema is None else not violations
+        if self.findings is None:
+            return Verdict(*judge_alone(violations), answer, (), (), finish)
+        grounding = ground(answer, prompt.evidence, manifest.grounding, question, abstention=manifest.prompt.abstention)
         status, reason = judge(grounding, violations, cut=finish == "length")
         told = warnings(self._passages, grounding.citations)
         unsupported = grounding.unsupported
@@ -130,6 +132,7 @@ class Draft:
             said=self._words(exchange.asked),
             turns=len(exchange.asked.history),
             formatted=exchange.asked.response_format is not None,
+            retrieval=exchange.asked.retrieval,
             max_tokens=exchange.asked.max_tokens,
             rewritten_by=self.rewritten.by,
             rewrite_failure=self.rewritten.failure,

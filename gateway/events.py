@@ -8,7 +8,7 @@ from retrieval.findings import Found
 from serving.grounding import Citation
 
 Status = Literal["answered", "abstained", "review"]
-Reason = Literal["no_hits", "below_threshold", "ungrounded", "policy"]
+Reason = Literal["no_hits", "below_threshold", "ungrounded", "policy", "not_retrieved"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 from gateway.caller import Caller
 from gateway.limits.admission import Spending
@@ -26,6 +27,7 @@ class Asked:
     response_format: Mapping[str, object] | None = None
     conversation: str | None = None
     user: str | None = None
+    retrieval: Literal["auto", "none"] = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +50,9 @@ class Exchange:
     def most(self) -> Spending:
         """What answering it can take at most."""
         manifest = self.pins.model_version.manifest
-        rewriting = any(message.role == "user" for message in self.asked.history)
-        tokens = at_most(manifest, self.asked.max_tokens, rewriting=rewriting)
+        asked = self.asked
+        rewriting = asked.retrieval == "auto" and any(message.role == "user" for message in asked.history)
+        tokens = at_most(manifest, asked.max_tokens, rewriting=rewriting)
         return Spending(manifest.name, tokens, list_cost(manifest.price, tokens))
 
     def spending(self) -> Spending:

@@ -42,6 +42,11 @@ def judge(grounding: Grounding, violations: Sequence[str], *, cut: bool) -> tupl
     return "answered", None
 
 
+def judge_alone(violations: Sequence[str]) -> tuple[Status, Reason]:
+    """An answer without documents is the model's own word: nothing but its form was checked, and it says so."""
+    return ("review", "policy") if violations else ("answered", "not_retrieved")
+
+
 def warnings(found: Sequence[Found], citations: Sequence[Citation]) -> tuple[Notice, ...]:
     """One when the best cited passage is old; where nothing is cited, the best one counts. Best comes first."""
     cited = {citation.marker for citation in citations}

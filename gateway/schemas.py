@@ -12,6 +12,7 @@ from serving.generator import Message
 LONGEST_QUESTION = 8_000
 Question = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_QUESTION)]
 Words = Annotated[str, StringConstraints(max_length=256)]
+Retrieval = Literal["auto", "none"]
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)
 
@@ -96,7 +97,7 @@ class AnswerRequest(Strict):
     stream: bool | None = False
     max_tokens: Annotated[int, Field(ge=1, le=4_096)] | None = None
     response_format: dict[str, Any] | None = None
-    retrieval: Literal["auto"] = "auto"
+    retrieval: Retrieval = "auto"
 
     @model_validator(mode="after")
     def _one_question(self) -> "AnswerRequest":
@@ -127,6 +128,7 @@ class ChatRequest(BaseModel):
     n: Literal[1] | None = 1
     filter: Filter | None = None
     conversation: Words | None = None
+    retrieval: Retrieval = "auto"
 
     @model_validator(mode="after")
     def _no_tools(self) -> "ChatRequest":

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass
+from dataclasses import MISSING, dataclass, replace
 from dataclasses import fields as dataclass_fields
 from pathlib import Path
 from string import Formatter
@@ -105,7 +105,8 @@ class Price:
 class ModelManifest:
     """One model version. `name` is `mdl-<label>-<8 hex of the digest of all other fields>`; sizes are in tokens.
 
-    A field with a default may be left out, and counts for the name only where it has another value.
+    A field with a default may be left out, and counts for the name only where it has another value. `system_alone` is
+    the system message for who asks without documents.
     """
 
     name: VersionName
@@ -121,6 +122,14 @@ class ModelManifest:
     price: Price
     rewrite: Rewriting = Rewriting()
     passage_order: Literal["best_first", "best_last"] = "best_first"
+    system_alone: Name | None = None
+
+    @property
+    def prompt_alone(self) -> PromptTemplate | None:
+        """For a question that is asked without documents; None where this version answers from documents only."""
+        if self.system_alone is None:
+            return None
+        return replace(self.prompt, system=self.system_alone, question="{question}")
 
     @property
     def served_name(self) -> str:
@@ -179,6 +188,7 @@ def _check(fields: object) -> ModelManifest:
             f"answer_tokens {manifest.answer_tokens} leave no room in context_tokens {manifest.context_tokens}"
         )
     _check_templates("prompt", manifest.prompt)
+    _check_templates("system_alone", manifest.prompt_alone or manifest.prompt)
     _check_rewriting(manifest.rewrite)
     _check_sampling(manifest.sampling)
     return manifest

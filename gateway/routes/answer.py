@@ -29,6 +29,7 @@ async def answer(request: Request, body: AnswerRequest) -> Response:
         response_format=body.response_format,
         conversation=body.conversation,
         user=body.user,
+        retrieval=body.retrieval,
     )
     exchange = here.answering.open(asked, asking, pins(request, asking.principal), request.state.trace)
     admission = here.limits.admit(asking, exchange.most())
@@ -51,6 +52,7 @@ async def chat_completions(request: Request, body: ChatRequest) -> Response:
         response_format=body.response_format,
         conversation=body.conversation,
         user=body.user,
+        retrieval=body.retrieval,
     )
     exchange = here.answering.open(asked, asking, pins(request, asking.principal), request.state.trace)
     include_usage = body.stream_options is not None and body.stream_options.include_usage

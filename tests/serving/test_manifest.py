@@ -165,7 +165,7 @@ REWRITE_PROMPT = {"system": "Rewrite.", "turn": "{role}: {text}\n", "question": 
 
 def test_fields_that_came_later_change_no_name_while_they_are_at_their_default(tmp_path: Path, fields: Fields) -> None:
     before = manifest_name("sample", fields)
-    fields |= {"rewrite": {"kind": "none"}, "passage_order": "best_first"}
+    fields |= {"rewrite": {"kind": "none"}, "passage_order": "best_first", "system_alone": None}
     assert manifest_name("sample", fields) == before
     assert load_manifest(write(tmp_path, fields)).rewrite == Rewriting()
 
@@ -174,6 +174,7 @@ def test_fields_that_came_later_change_no_name_while_they_are_at_their_default(t
     "changed",
     [
         {"passage_order": "best_last"},
+        {"system_alone": "You sort letters by subject."},
         {"rewrite": {"kind": "rule"}},
         {"rewrite": {"kind": "model", "prompt": REWRITE_PROMPT}},
         {"rewrite": {"kind": "model", "prompt": REWRITE_PROMPT, "tokens": 32}},

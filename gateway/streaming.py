@@ -71,15 +71,21 @@ class AnswerResponse(Response):
         async with self._admission as admission:
             scope["state"]["limits"] = admission.headers
             headers = {**self._exchange.pins.headers(), "x-twinpin-cache": "bypass"}
-            sending = (
-                self._send_stream(send, headers, scope["state"]) if self._stream else self._send_body(send, headers)
-            )
+            if self._stream:
+                sending = self._send_stream(send, headers, scope["state"], admission)
+            else:
+                sending = self._send_body(send, headers, admission)
             try:
                 await unless_disconnected(sending, receive)
             finally:
-                admission.spent = self._exchange.spending()
+                await self._settle(admission)
 
-    async def _send_body(self, send: Send, headers: dict[str, str]) -> None:
+    async def _settle(self, admission: Admission) -> None:
+        """What it took, sent or not: nothing is generated for it any more."""
+        admission.spent = self._exchange.spending()
+        await admission.settle()
+
+    async def _send_body(self, send: Send, headers: dict[str, str], admission: Admission) -> None:
         seen: dict[type, Any] = {}
         async with aclosing(self._events) as events:
             async for event in events:
@@ -90,10 +96,13 @@ class AnswerResponse(Response):
             "content-length": str(len(body)),
             "server-timing": server_timing(seen[Usage].timings),
         }
+        await self._settle(admission)
         await send(_start(headers))
         await send({"type": "http.response.body", "body": body})
 
-    async def _send_stream(self, send: Send, headers: dict[str, str], state: dict[str, Any]) -> None:
+    async def _send_stream(
+        self, send: Send, headers: dict[str, str], state: dict[str, Any], admission: Admission
+    ) -> None:
         headers |= {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-store"}
         started = False
         try:
@@ -111,6 +120,7 @@ class AnswerResponse(Response):
             told = _told(error, state["request_id"])
             state["failed_status"] = told.status  # the head of the stream said 200
             ending = self._wire.failure(told, state["request_id"])
+        await self._settle(admission)
         await send({"type": "http.response.body", "body": ending})
 
 

@@ -1,9 +1,10 @@
 """May they, now: one request's way in and out, past the budgets of its tenant and of its key."""
 
 import math
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeAlias
 
 from gateway.caller import Caller
@@ -36,10 +37,21 @@ class Spending:
 
 @dataclass(slots=True)
 class Admission:
-    """A request that is let in. Whoever learns what it took writes that down in `spent`."""
+    """A request that is let in. It takes what is written down in `spent` until it is settled, which is done once."""
 
     headers: RawHeaders
     spent: Spending
+    _end: Callable[[Spending], Awaitable[None]]
+    _ended: bool = False
+
+    async def settle(self) -> None:
+        """Give the place back, and of what was reserved what was not spent: before the caller knows that it is over.
+
+        With the last byte they may ask again, and their own request must not be in their way.
+        """
+        if not self._ended:
+            self._ended = True
+            await self._end(self.spent)
 
 
 class Limits:
@@ -61,16 +73,18 @@ class Limits:
 
     @asynccontextmanager
     async def admit(self, caller: Caller, most: Spending = Spending()) -> AsyncIterator[Admission]:
-        """Hold a place and `most` of the budgets until the block ends; OverLimit when one of them is used up."""
+        """Hold a place and `most` of the budgets until it is settled, at the latest when the block ends.
+
+        OverLimit when one of them is used up.
+        """
         lease = await self._reserve(self.claims(caller), most)
-        admission = Admission(headers_of(lease.levels), Spending(most.model))
+        end = partial(self._settle, lease, caller.principal.tenant)
+        admission = Admission(headers_of(lease.levels), Spending(most.model), end)
         self.in_flight += 1
         try:
             yield admission
         finally:
-            self.in_flight -= 1
-            self._counted(caller.principal.tenant, admission.spent)
-            await self._budgets.settle(lease, admission.spent.amounts())
+            await admission.settle()
 
     def states(self) -> dict[str, str]:
         """How the limits themselves are, for whoever watches this process."""
@@ -93,6 +107,11 @@ class Limits:
     def of_tenant(self, tenant: str) -> Claim:
         """A tenant's budgets alone."""
         return Claim("tenant", tenant, "", self._in_force.limited.of_tenant(tenant))
+
+    async def _settle(self, lease: Lease, tenant: str, spent: Spending) -> None:
+        self.in_flight -= 1
+        self._counted(tenant, spent)
+        await self._budgets.settle(lease, spent.amounts())
 
     async def _reserve(self, claims: tuple[Claim, ...], most: Spending) -> Lease:
         outcome = await self._budgets.reserve(claims, most.amounts())

@@ -7,17 +7,21 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import httpx2
 import pytest
 import uvicorn
 
 from gateway.app import create_app
+from gateway.limits.budgets import Amounts, Lease
+from gateway.limits.local_budgets import LocalBudgets
+from gateway.limits.redis_budgets import RedisBudgets
 from serving.errors import EngineAborted
 from serving.scripted import Script
 from tests.conftest import free_port
 from tests.gateway.house import REFUND_QUESTION, House, make_house, opening
+from tests.redis_server import running_redis
 
 SOON = 2.0
 MESSAGES = [{"role": "user", "content": REFUND_QUESTION}]
@@ -34,6 +38,18 @@ class Live:
     async def ask(self, caller: str = "ana", **fields: object) -> httpx2.Response:
         body = {"question": REFUND_QUESTION, **fields}
         return await self.client.post("/v1/answer", json=body, headers=self.house.headers(caller))
+
+    async def keep_asking(self, times: int) -> list[int]:
+        """One request after the other on one connection: answers, streams, chats and searches; their statuses."""
+        chat = {"model": "twinpin", "messages": MESSAGES, "stream": True}
+        asked = (
+            ("/v1/answer", {"question": REFUND_QUESTION}),
+            ("/v1/answer", {"question": REFUND_QUESTION, "stream": True}),
+            ("/v1/chat/completions", chat),
+            ("/v1/search", {"query": REFUND_QUESTION}),
+        )
+        async with httpx2.AsyncClient(base_url=self.client.base_url, headers=self.house.headers("ana")) as client:
+            return [(await client.post(path, json=body)).status_code for path, body in asked * (times // len(asked))]
 
     async def leave_after(self, path: str, body: object, first: bytes | None) -> None:
         """Send a request on a connection of its own; close it once `first` has come, or once the model was asked."""
@@ -160,6 +176,34 @@ async def test_too_many_at_once_are_429_with_retry_after_until_one_ends(live: Li
     assert [(await task).status_code for task in waiting] == [200, 200]
     await until(lambda: live.house.limits.in_flight == 0)
     assert (await live.ask()).status_code == 200
+
+
+def settles_slowly(monkeypatch: pytest.MonkeyPatch, budgets: type[LocalBudgets | RedisBudgets]) -> None:
+    """As where Redis is far, so that whoever does not wait for it is overtaken by the caller's next request."""
+    settle = budgets.settle
+
+    async def slowly(self: Any, lease: Lease, used: Amounts) -> None:
+        await asyncio.sleep(0.02)
+        await settle(self, lease, used)
+
+    monkeypatch.setattr(budgets, "settle", slowly)
+
+
+@pytest.mark.parametrize("budgets", [LocalBudgets, RedisBudgets])
+async def test_callers_who_ask_again_at_once_are_as_many_as_the_limit_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, budgets: type[LocalBudgets | RedisBudgets]
+) -> None:
+    """On connections that stay, whatever they ask: the last byte of an answer finds its place given back."""
+    settles_slowly(monkeypatch, budgets)
+    with running_redis() if budgets is RedisBudgets else contextlib.nullcontext() as redis:
+        async with serving(make_house(tmp_path, max_concurrency=8, redis_url=redis and redis.url)) as live:
+            asked = await asyncio.gather(*(live.keep_asking(times=24) for _ in range(8)))
+            await until(lambda: live.house.limits.in_flight == 0)
+            assert {status for statuses in asked for status in statuses} == {200}
+            (day,) = (await live.client.get("/v1/usage", headers=live.house.headers("ana"))).json()["days"]
+            answers = [one for one in day["models"] if one["model"]]
+            assert (day["requests"], answers[0]["requests"]) == (8 * 24, 8 * 18)
+            assert answers[0]["completion_tokens"] == sum(len(one.given) for one in live.house.generator.exchanges)
 
 
 async def test_of_many_at_once_as_many_are_let_in_as_the_budget_has_room_for(tmp_path: Path) -> None:

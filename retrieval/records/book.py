@@ -11,13 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from retrieval.records.chain import EMPTY, Batch, Checker, Fault, Head, next_batch
 from retrieval.records.erased import erasures
+from retrieval.records.late import Late, too_late
 from retrieval.records.record import Kept, Record, digest_of, part_digests
 from retrieval.sql.database import Database
-from retrieval.sql.tables import record_batches, records, tombstones
+from retrieval.sql.tables import record_batches, records
 
 _CHAINING = 0x7265636F726473  # the advisory lock of whoever adds to the chain or erases from it
 _BATCHES_AT_ONCE = 50
-_OF_DOCUMENTS = ("documents", "sources", "words")
 DECISION = "decision"
 Place = tuple[datetime, str]
 Standing: TypeAlias = Callable[[Sequence[Kept]], Kept | None]
@@ -168,14 +168,15 @@ async def add_to(connection: AsyncConnection, given: Sequence[Record]) -> Batch 
     if not new:
         return None
     at = datetime.now(UTC)
-    erased = await _erased_since(connection, new)
-    new += erasures([(one.tenant, one.id) for one in new if one.id in erased], _OF_DOCUMENTS, "document", at)
+    late = await too_late(connection, new)
+    for some in late:
+        new += erasures([(one.tenant, one.id) for one in new if one.id in some.records], some.columns, some.why, at)
     digests = [part_digests(one) for one in new]
     whole = [digest_of(*pair) for pair in zip(new, digests, strict=True)]
     ids = [one.id for one in new]
     batch = next_batch(await _head(connection), list(zip(ids, whole, strict=True)), at)
     rows = [
-        {**_columns(one, erased), "batch": batch.sequence, "n": n, "digests": " ".join(parts), "digest": digest}
+        {**_columns(one, late), "batch": batch.sequence, "n": n, "digests": " ".join(parts), "digest": digest}
         for n, (one, parts, digest) in enumerate(zip(new, digests, whole, strict=True))
     ]
     await connection.execute(sa.insert(record_batches).values(_batch_columns(batch)))
@@ -183,24 +184,10 @@ async def add_to(connection: AsyncConnection, given: Sequence[Record]) -> Batch 
     return batch
 
 
-async def _erased_since(connection: AsyncConnection, new: Sequence[Record]) -> set[str]:
-    """Records of answers from documents that were erased while they were on their way: their words do not come in."""
-    read = {(one.tenant, document) for one in new for document in one.documents}
-    if not read:
-        return set()
-    named = sa.and_(tombstones.c.erased, tombstones.c.document.in_({document for _, document in read}))
-    gone = {(row.tenant, row.document): row.at for row in await connection.execute(sa.select(tombstones).where(named))}
-    return {
-        one.id
-        for one in new
-        if any((at := gone.get((one.tenant, name))) is not None and one.created <= at for name in one.documents)
-    }
-
-
-def _columns(record: Record, erased: set[str]) -> dict[str, Any]:
+def _columns(record: Record, late: Sequence[Late]) -> dict[str, Any]:
     columns = {name: getattr(record, name) for name in Record.__struct_fields__}
     columns["documents"] = msgspec.json.encode(record.documents).decode() if record.documents else None
-    return columns | dict.fromkeys(_OF_DOCUMENTS) if record.id in erased else columns
+    return columns | {name: None for some in late if record.id in some.records for name in some.columns}
 
 
 async def _head(connection: AsyncConnection) -> Head:

@@ -9,6 +9,10 @@ from retrieval.records.record import PARTS, Part, Record, fields_of, part
 
 ERASURE: Final = "erasure"
 Why: TypeAlias = Literal["document", "person", "age"]
+OF_DOCUMENT: Final = ("sources", "documents", "words")
+OF_PERSON: Final = ("person", "subject", "words")
+OF_REMARK: Final = ("words",)
+"""The columns that a record loses with a document that it was answered from, with its person, with another's."""
 Owned: TypeAlias = tuple[str, str]
 """A tenant, and the id of a record of theirs."""
 

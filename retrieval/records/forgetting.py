@@ -8,15 +8,14 @@ import msgspec
 import sqlalchemy as sa
 
 from retrieval.records.book import add_to, chaining
-from retrieval.records.erased import Why, erasures
+from retrieval.records.erased import OF_DOCUMENT, OF_PERSON, OF_REMARK, Why, erasures
+from retrieval.records.late import mark_erased
 from retrieval.sql.database import Database
 from retrieval.sql.mentions import json_quoted
-from retrieval.sql.tables import records
+from retrieval.sql.tables import erased_people, records
 
 AT_ONCE = 500
-_SOURCES: Final = ("sources", "documents")
-_PERSON: Final = ("person", "subject")
-_ALL: Final = ("facts", "words", *_SOURCES, *_PERSON)
+_ALL: Final = ("facts", "words", "sources", "documents", "person", "subject")
 
 
 class Forgetting:
@@ -33,16 +32,19 @@ class Forgetting:
         holds = [self._holds(records.c.documents, named)]
         holds += [self._holds(records.c.words, json_quoted(one)) for one in words]
         mine = sa.and_(records.c.tenant == tenant, sa.or_(*holds))
-        return await self._forget(mine, (*_SOURCES, "words"), "document")
+        return await self._forget(mine, OF_DOCUMENT, "document")
 
     async def subject(self, tenant: str, subject: str) -> int:
         """Who somebody was, by their own credential or as an app's user, and all that was said by them, or by others
-        about that.
+        about that; of what is on its way it is left out when it comes.
         """
+        async with self._database.begin() as connection:
+            await chaining(connection)
+            await mark_erased(connection, tenant, subject, datetime.now(UTC))
         theirs, asked = self._of(records, tenant, subject), records.alias()
         about = sa.select(asked.c.id).where(self._of(asked, tenant, subject))
-        said = await self._forget(records.c.about.in_(about), ("words",), "person")
-        return said + await self._forget(theirs, (*_PERSON, "words"), "person")
+        said = await self._forget(records.c.about.in_(about), OF_REMARK, "person")
+        return said + await self._forget(theirs, OF_PERSON, "person")
 
     async def older(self, kind: str, before: datetime, *, words_only: bool = False) -> int:
         """Records of a kind from before a time, or what was said in them."""
@@ -50,6 +52,11 @@ class Forgetting:
         if words_only:
             return await self._forget(old, ("words",), "age")
         return await self._forget(old, _ALL, "age", told_by=("facts",))
+
+    async def clear_marks(self, before: datetime) -> None:
+        """Forget that people were erased before a time: nothing of theirs is on its way any more."""
+        async with self._database.begin() as connection:
+            await connection.execute(sa.delete(erased_people).where(erased_people.c.at < before))
 
     async def _forget(
         self, which: sa.ColumnElement[bool], columns: Sequence[str], why: Why, told_by: Sequence[str] | None = None

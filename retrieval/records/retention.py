@@ -13,6 +13,7 @@ from retrieval.records.forgetting import Forgetting
 
 _log = structlog.get_logger()
 _EVERY_SECONDS = 3_600.0
+_LATEST = timedelta(days=30)  # that a record may come: of a gateway that was stopped, or without its database, so long
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class Retention:
 
     async def apply(self, forgetting: Forgetting, now: datetime) -> int:
         """Take away what is older; how many records lost something."""
+        await forgetting.clear_marks(now - _LATEST)
         done = 0
         for kept, words_only in ((self.words, True), (self.whole, False)):
             for kind, days in kept.items():

@@ -206,6 +206,14 @@ records = sa.Table(
     ),
     *(_index_of_kept(part) for part in ("facts", "words")),
 )
+erased_people = sa.Table(
+    "erased_people",
+    tables,
+    *_key("tenant"),
+    sa.Column("at", Moment, primary_key=True),
+    sa.Column("digest", Name, primary_key=True),  # of the salt, the tenant and the person's name
+    sa.Column("salt", Name, nullable=False),
+)
 usage = sa.Table(
     "usage",
     tables,

@@ -19,7 +19,7 @@ from retrieval.records.forgetting import Forgetting
 from retrieval.records.record import Kept, Record, part
 from retrieval.records.retention import Retention
 from retrieval.records.store import RecordStore, known_heads
-from retrieval.sql.tables import record_batches, records
+from retrieval.sql.tables import erased_people, record_batches, records
 from tests.contracts.documents import entry, page
 from tests.retrieval.records.samples import START, answer
 
@@ -235,6 +235,56 @@ async def test_a_person_whom_an_app_named_goes_too_and_nobody_with_a_name_like_t
     assert {name for name, one in left.items() if one.person is None and one.kind == "answer"} == {"ans_0001"}
     assert await Forgetting(catalog.database).subject("acme", 'ana "u') == 1
     assert (await book.verify())[1] is None
+
+
+async def test_what_was_under_way_while_its_person_was_erased_comes_without_them(catalog: Catalog, book: Book) -> None:
+    """By their own credential or an app's, and what others said of that; what is made later, and of others, stays."""
+    before, after = START - timedelta(days=3650), START + timedelta(days=36500)
+    await book.append([answer(1, created=before)])
+    assert await Forgetting(catalog.database).subject("acme", "ana") == 1
+    named = answer(3, subject="app", person=part({"user": "ana"}), created=before)
+    kept = [
+        answer(4, created=after),
+        answer(5, created=before, tenant="other"),
+        answer(6, subject="bob", created=before),
+        said(7, "ans_0001", subject="rev", created=after),
+        said(8, "ans_0006", subject="rev", created=before),
+    ]
+    remarks = [said(9, "ans_0001", subject="rev", created=before), said(10, "ans_0003", subject="rev", created=before)]
+    await book.append([answer(2, created=before), named, *kept, *remarks])
+    left = await spoken(book)
+    nobody = {name for name, one in left.items() if (one.subject, one.person) == (None, None)}
+    assert nobody == {"ans_0001", "ans_0002", "ans_0003"}
+    assert {name for name, one in left.items() if one.words is None} == nobody | {"fb_0009", "fb_0010"}
+    assert left["ans_0002"].sources is not None
+    assert [left[one.id] for one in kept] == kept
+    assert (await book.verify([await book.head()]))[1] is None
+
+
+async def test_what_came_too_late_for_a_person_and_a_document_comes_without_both(catalog: Catalog, book: Book) -> None:
+    await catalog.put([entry(page("a"))])
+    await catalog.delete("acme", "a", erased=True)
+    await Forgetting(catalog.database).subject("acme", "ana")
+    await book.append([answer(1, documents=("a",), created=START - timedelta(days=3650))])
+    left = (await spoken(book))["ans_0001"]
+    assert (left.person, left.sources, left.words, left.documents) == (None, None, None, ())
+    assert left.facts is not None
+    assert (await book.verify())[1] is None
+
+
+async def test_that_a_person_was_erased_names_nobody_and_is_forgotten_in_time(catalog: Catalog, book: Book) -> None:
+    forgetting = Forgetting(catalog.database)
+    await forgetting.subject("acme", "ana")
+    async with catalog.database.connect() as connection:
+        (stone,) = (await connection.execute(sa.select(erased_people))).all()
+    assert stone.tenant == "acme"
+    assert "ana" not in (stone.digest, stone.salt)
+    await Retention({}, {}).apply(forgetting, stone.at + timedelta(days=29))
+    await book.append([answer(1, created=START - timedelta(days=3650))])
+    await Retention({}, {}).apply(forgetting, stone.at + timedelta(days=31))
+    await book.append([answer(2, created=START - timedelta(days=3650))])
+    left = await spoken(book)
+    assert (left["ans_0001"].subject, left["ans_0002"].subject) == (None, "ana")
 
 
 async def test_what_is_too_old_goes_by_kind_and_leaves_the_chain(

@@ -9,8 +9,9 @@ import structlog
 
 from deploy.keys import create_key
 from retrieval.records.store import RecordStore, known_heads
-from tests.gateway.house import REFUND, House
+from tests.gateway.house import REFUND, House, make_house
 from tests.gateway.librarians import hire, path, put, send
+from tests.gateway.test_live import serving, until
 from tests.gateway.test_records import kept, lost, open_house, record
 from tests.proofs.residue import residue
 
@@ -101,6 +102,29 @@ def test_an_answer_that_was_under_way_comes_without_words(house: House, tmp_path
     assert record(house, about)["words"] == {}
     assert residue(tmp_path, GONE) == []
     assert whole(house)
+
+
+async def test_an_answer_under_way_while_its_person_is_erased_comes_without_them(tmp_path: Path) -> None:
+    house = make_house(tmp_path, record_content="redacted")
+    for name, scopes in (("fay", ["ask"]), ("root", ["admin"])):
+        house.keys[name] = create_key(house.settings.keys, tenant="acme", subject=name, groups=["staff"], scopes=scopes)
+    async with serving(house) as live:
+        house.model.gate = asyncio.Event()
+        asking = asyncio.create_task(live.ask("fay", user="fay-of-the-app"))
+        await until(lambda: len(house.generator.exchanges) == 1)
+        root = house.headers("root")
+        gone = await live.client.delete("/v1/records", params={"tenant": "acme", "subject": "fay"}, headers=root)
+        assert (gone.status_code, gone.json()["records"]) == (200, 0)
+        house.model.gate.set()
+        answers = [(await asking).json()["id"], (await live.ask("fay")).json()["id"]]
+        first, second = [(await live.client.get(f"/v1/records/{one}", headers=root)).json() for one in answers]
+        assert (first["subject"], first["person"], first["words"]) == (None, {}, {})
+        assert sorted(first["erased"]) == ["person", "words"]
+        assert first["facts"]["outcome"] == "answered"
+        assert (second["subject"], second["erased"]) == ("fay", []), "who comes again is somebody again"
+        store = house.app.state.parts.records
+        assert (await store.book.verify(await known_heads(store)))[1] is None
+    assert residue(tmp_path, {"fay-of-the-app"}) == []
 
 
 def test_another_tenant_that_said_the_same_keeps_it(house: House) -> None:

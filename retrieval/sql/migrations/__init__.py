@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from retrieval.errors import CatalogError
 from retrieval.sql.tables import tables
 
-HEAD = "0005"
+HEAD = "0006"
 
 
 def revision(connection: sa.Connection) -> str | None:

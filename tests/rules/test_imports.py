@@ -76,6 +76,7 @@ THROUGH: Mapping[str, set[str]] = {
         "retrieval/catalog.py",
         "retrieval/records/book.py",
         "retrieval/records/forgetting.py",
+        "retrieval/records/late.py",
         "retrieval/sql/database.py",
         "retrieval/ingest/sources/query.py",
         "retrieval/sql/ingestions.py",

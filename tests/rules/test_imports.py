@@ -66,7 +66,7 @@ THROUGH: Mapping[str, set[str]] = {
     "qdrant_client": {"retrieval/stores/qdrant_server.py", "retrieval/stores/qdrant_store.py"},
     # the engine, its files, and the BM25 that it scores with
     "qdrant_edge": {"retrieval/stores/edge_store.py", "retrieval/stores/shard.py", "retrieval/sparse.py"},
-    "redis": {"gateway/limits/redis_budgets.py"},
+    "redis": {"gateway/redis_link.py"},
     "reportlab": {"deploy/sample/make_binaries.py"},
     "resiliparse": {"retrieval/ingest/formats/encoding.py"},
     "selectolax": {"retrieval/ingest/formats/html.py"},

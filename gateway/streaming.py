@@ -7,7 +7,7 @@ connection to the engine and so frees it.
 import asyncio
 from collections.abc import AsyncGenerator, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import msgspec
 import structlog
@@ -108,35 +108,46 @@ class AnswerResponse(Response):
         try:
             async with aclosing(self._events) as events:
                 async for event in events:
+                    told = self._wire.event(event)
                     if not started:
                         await send(_start(headers))
-                        await send(_more(self._wire.head()))
+                        told = self._wire.head() + told
                         started = True
-                    await send(_more(self._wire.event(event)))
+                    if told:
+                        await send(_more(told))
             ending = self._wire.done()
         except Exception as error:
             if not started:
                 raise
-            told = _told(error, state["request_id"])
-            state["failed_status"] = told.status  # the head of the stream said 200
-            ending = self._wire.failure(told, state["request_id"])
+            failure = _told(error, state["request_id"])
+            state["failed_status"] = failure.status  # the head of the stream said 200
+            ending = self._wire.failure(failure, state["request_id"])
         await self._settle(admission)
         await send({"type": "http.response.body", "body": ending})
 
 
 async def unless_disconnected(work: Coroutine[Any, Any, None], receive: Receive) -> None:
     """Finish `work`, or cancel it as soon as the client closes the connection."""
-    working = asyncio.create_task(work)
+    working = cast("asyncio.Task[Any]", asyncio.current_task())
     leaving = asyncio.create_task(_disconnected(receive))
+    left = False
+
+    def leave(_: asyncio.Task[None]) -> None:
+        nonlocal left
+        left = not working.cancelling() and working.cancel()
+
+    leaving.add_done_callback(leave)
     try:
-        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        await work
+    except asyncio.CancelledError:
+        if not left or working.cancelling() > 1:  # somebody else's, too
+            raise
     finally:
-        for task in (working, leaving):
-            if not task.done():
-                task.cancel()
-        await asyncio.wait({working, leaving})
-    if not working.cancelled():
-        working.result()
+        leaving.remove_done_callback(leave)
+        if left:
+            working.uncancel()
+        leaving.cancel()
+        await asyncio.wait({leaving})
 
 
 async def _disconnected(receive: Receive) -> None:

@@ -1,6 +1,7 @@
 """`unless_disconnected`: work is finished, or cancelled at once, and never left behind."""
 
 import asyncio
+import contextlib
 
 import pytest
 from starlette.types import Message
@@ -83,6 +84,39 @@ async def test_a_cancelled_request_leaves_nothing_running() -> None:
         await task
     assert ended.is_set()
     assert len(asyncio.all_tasks()) == 1
+
+
+async def test_work_that_ends_in_spite_of_a_client_that_left_leaves_the_task_as_it_was() -> None:
+    client = Client()
+
+    async def work() -> None:
+        client.leaves.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    await unless_disconnected(work(), client.receive)
+    task = asyncio.current_task()
+    assert task is not None and not task.cancelling()
+    await asyncio.sleep(0)
+
+
+async def test_a_client_that_leaves_does_not_disturb_what_is_being_cleaned_up() -> None:
+    client, cleaned = Client(), []
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            client.leaves.set()
+            await asyncio.sleep(0.01)
+            cleaned.append(True)
+
+    task = asyncio.create_task(unless_disconnected(work(), client.receive))
+    await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert cleaned == [True]
 
 
 def test_an_event_is_two_lines_whatever_is_in_its_data() -> None:

@@ -43,6 +43,9 @@ class _Chunk(msgspec.Struct, gc=False):
     error: _Failure | None = None
 
 
+_decode = msgspec.json.Decoder(_Chunk).decode
+
+
 class _Served(msgspec.Struct):
     id: str
 
@@ -86,10 +89,9 @@ def decode_models(raw: bytes) -> frozenset[str]:
 class AnswerReader:
     """Turns the events of one stream into pieces; raises GenerationError on what is no part of an answer by `model`."""
 
-    __slots__ = ("_decode", "_model", "_reason", "_usage", "finished")
+    __slots__ = ("_model", "_reason", "_usage", "finished")
 
     def __init__(self, model: str) -> None:
-        self._decode = msgspec.json.Decoder(_Chunk).decode
         self._model = model
         self._reason: Literal["stop", "length"] | None = None
         self._usage: _Usage | None = None
@@ -100,7 +102,7 @@ class AnswerReader:
         if event == b"[DONE]":
             return self._finish()
         try:
-            chunk = self._decode(event)
+            chunk = _decode(event)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise EngineAborted("the engine's stream cannot be read", detail=repr(event[:200])) from error
         text = self._take(chunk)

@@ -8,12 +8,13 @@ from starlette.responses import Response
 from gateway.errors import Invalid, NotFound
 from gateway.exchange import Asked
 from gateway.parts import caller, parts, pins
+from gateway.routes.direct import Direct
 from gateway.schemas import LONGEST_QUESTION, AnswerRequest, ChatRequest, Turn, narrowing_of
 from gateway.streaming import AnswerResponse
 from gateway.wire import NativeWire, OpenAIWire
 from serving.generator import Message
 
-router = APIRouter()
+router = APIRouter(route_class=Direct)
 
 
 @router.post("/v1/answer")

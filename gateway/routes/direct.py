@@ -1,0 +1,50 @@
+"""Routes that everybody takes: the body goes from its bytes into its schema, once it is known who sends it."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar, cast
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, ValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+
+from gateway.parts import caller
+
+Schema = TypeVar("Schema", bound=BaseModel)
+_NOT_SAID = b'"is not said to be JSON"'
+
+
+class Direct(APIRoute):
+    """Calls its handler as `handler(request, body)`; FastAPI's own way there takes several times as long."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        if self.body_field is None:
+            return super().get_route_handler()
+        schema, handler = cast("type[BaseModel]", self.body_field.field_info.annotation), self.endpoint
+
+        async def direct(request: Request) -> Response:
+            await caller(request)
+            response: Response = await handler(request, await _body(request, schema))
+            return response
+
+        return direct
+
+
+async def _body(request: Request, schema: type[Schema]) -> Schema:
+    """Errors: as FastAPI refuses a body."""
+    try:
+        raw = await request.body()
+    except ClientDisconnect as error:
+        raise HTTPException(400) from error
+    try:
+        return schema.model_validate_json(raw if _says_json(request) else _NOT_SAID)
+    except ValidationError as error:
+        raise RequestValidationError(error.errors(include_url=False, include_context=False)) from error
+
+
+def _says_json(request: Request) -> bool:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))

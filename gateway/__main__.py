@@ -27,7 +27,13 @@ def main() -> int:
         return 2
     configure_logs(settings.log_level, content=settings.log_content)
     config = uvicorn.Config(
-        create_app(settings), log_config=None, log_level="critical", access_log=False, lifespan="on"
+        create_app(settings),
+        log_config=None,
+        log_level="critical",
+        access_log=False,
+        lifespan="on",
+        proxy_headers=False,  # who asks is known by credentials: nobody reads where they come from
+        server_header=False,
     )
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:

@@ -4,13 +4,15 @@ Where content is wanted it is redacted. What a foreign library says, and the tex
 quote anything that went through it; without content its type and its place in the code are left of it.
 """
 
+import json
 import logging
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, TextIO
 
+import msgspec
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
@@ -31,7 +33,7 @@ def configure_logs(level: Level = "info", *, content: bool = False, stream: Text
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _Failures(content),
-        structlog.processors.JSONRenderer(),
+        structlog.processors.JSONRenderer(_line),
     ]
     structlog.configure(
         processors=chain,
@@ -39,6 +41,14 @@ def configure_logs(level: Level = "info", *, content: bool = False, stream: Text
         logger_factory=structlog.PrintLoggerFactory(stream or sys.stderr),
     )
     logging.basicConfig(level=logging.WARNING, handlers=[_Library(content)], force=True)
+
+
+def _line(event: EventDict, default: Callable[[Any], Any]) -> str:
+    """What JSON has no form for is told by its `repr`; half a character, that no UTF-8 holds, in ASCII alone."""
+    try:
+        return msgspec.json.encode(event, enc_hook=default).decode()
+    except UnicodeEncodeError:
+        return json.dumps(event, default=default)
 
 
 class _Library(logging.Handler):

@@ -96,7 +96,8 @@ async def test_work_that_ends_in_spite_of_a_client_that_left_leaves_the_task_as_
 
     await unless_disconnected(work(), client.receive)
     task = asyncio.current_task()
-    assert task is not None and not task.cancelling()
+    assert task is not None
+    assert not task.cancelling()
     await asyncio.sleep(0)
 
 

@@ -55,7 +55,7 @@ class Answering:
         """Sources, deltas, verdict, usage. An error comes before Sources, or ends the stream where it happens."""
         model, asked, access = exchange.pins.model_version, exchange.asked, access_filter(exchange.principal)
         draft = Draft(exchange.tab)
-        self._audit.admit()
+        self._audit.admit(exchange.principal.tenant)
         try:
             reason = await self._seek(exchange, draft, access) if asked.retrieval == "auto" else None
             if reason is not None:

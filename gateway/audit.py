@@ -1,6 +1,7 @@
 """The record of every answer, however it ended: to the spool, before it is acknowledged where that is required."""
 
 import asyncio
+from dataclasses import dataclass
 
 import structlog
 
@@ -17,11 +18,22 @@ _ROOM_EACH = 64 * 1024  # more than all but the longest records take
 _LONG_HISTORY = 16 * 1024  # characters: to redact more would hold up everybody else's answers
 
 
+@dataclass(frozen=True, slots=True)
+class Required:
+    """Whose answers are given only once their records are durable: everybody's, or those of some tenants."""
+
+    everybody: bool
+    tenants: frozenset[str] = frozenset()
+
+    def __contains__(self, tenant: str) -> bool:
+        return self.everybody or tenant in self.tenants
+
+
 class Audit:
-    """`required` gives no answer whose record is not durable; else a record that cannot be kept is told and missed."""
+    """A tenant in `required` gets no answer whose record is not durable; else one that cannot be kept is told."""
 
     def __init__(
-        self, metrics: Metrics, spool: Spool, recorder: Recorder, *, required: bool, words: bool = False
+        self, metrics: Metrics, spool: Spool, recorder: Recorder, *, required: Required, words: bool = False
     ) -> None:
         """With `words` the log has question and answer too, redacted."""
         self._metrics = metrics
@@ -32,9 +44,9 @@ class Audit:
         self._open = 0
         spool.on_lost = self._lost
 
-    def admit(self) -> None:
+    def admit(self, tenant: str) -> None:
         """Before anything is spent on an answer; SpoolError when its record could not be kept. Ends with `leave`."""
-        if self._required and not self._spool.has_room((self._open + 1) * _ROOM_EACH):
+        if tenant in self._required and not self._spool.has_room((self._open + 1) * _ROOM_EACH):
             self._metrics.record_refused()
             raise SpoolError(self._spool.trouble or "the record spool has no room for the record of another answer")
         self._open += 1
@@ -42,7 +54,7 @@ class Audit:
     async def keep(self, record: InteractionRecord) -> None:
         """The record of an answer that is about to be acknowledged; SpoolError when it must not be."""
         written = await self._written(record)
-        if self._required:
+        if record.tenant in self._required:
             await self._spool.keep(written)
         else:
             self._put(written)
@@ -70,11 +82,12 @@ class Audit:
 
     def _lost(self, record: Record, error: SpoolError) -> None:
         """Where records are required, what has none was not acknowledged."""
-        if self._required:
+        refused = record.tenant in self._required
+        if refused:
             self._metrics.record_refused()
         else:
             self._metrics.record_dropped()
-        told = "record_refused" if self._required else "record_dropped"
+        told = "record_refused" if refused else "record_dropped"
         _log.error(told, id=record.id, tenant=record.tenant, reason=str(error))
 
     def _count(self, record: InteractionRecord) -> None:

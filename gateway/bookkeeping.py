@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NoReturn
 
-from gateway.audit import Audit
+from gateway.audit import Audit, Required
 from gateway.metrics import Metrics
 from gateway.recording import ANSWER, FEEDBACK, Recorder
 from gateway.settings import Settings
@@ -19,13 +19,13 @@ from retrieval.records.store import RecordStore
 
 @dataclass(frozen=True, slots=True)
 class Bookkeeping:
-    """`required` when no answer is given without its record."""
+    """`required` tells whose answers are not given without their records."""
 
     store: RecordStore
     audit: Audit
     retention: Retention
     erasure: RecordErasure
-    required: bool
+    required: Required
 
     @classmethod
     @asynccontextmanager
@@ -34,15 +34,15 @@ class Bookkeeping:
         async with RecordStore.open(catalog, settings, settings.record_spool_bytes) as store:
             store.moved = metrics.records_moved
             metrics.record_spool.set_function(lambda: store.spool.used)
-            required = settings.audit == "required"
+            required = Required(settings.audit == "required", settings.audited_tenants)
             recorder = Recorder(settings.record_content, settings.review_below)
             audit = Audit(metrics, store.spool, recorder, required=required, words=settings.log_content)
             erasure = RecordErasure(store, lambda: _now() + settings.backup_retention)
             yield cls(store, audit, _retention(settings), erasure, required)
 
     async def check(self) -> None:
-        """SpoolError when answers are refused for want of their records."""
-        if self.required:
+        """SpoolError when everybody's answers are refused for want of their records."""
+        if self.required.everybody:
             self.store.spool.check()
 
     async def expire(self) -> NoReturn:

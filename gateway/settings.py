@@ -84,6 +84,8 @@ class Settings(BaseSettings, Layout):
     """Deadline of one answer; past it the answer is 504."""
     audit: Literal["best-effort", "required"] = "best-effort"
     """Whether an answer is given only once its record is durable."""
+    audit_tenants: str | None = None
+    """Tenants for which it is `required` whatever `audit` says, between commas."""
     record_content: Literal["digest", "redacted"] = "digest"
     """What records keep of questions and answers: a digest of the question, or the redacted texts."""
     record_days: int = 365
@@ -105,4 +107,13 @@ class Settings(BaseSettings, Layout):
     @property
     def measured_tenants(self) -> frozenset[str]:
         """Tenants that have series of their own."""
-        return frozenset(filter(None, map(str.strip, (self.metric_tenants or "").split(","))))
+        return _named(self.metric_tenants)
+
+    @property
+    def audited_tenants(self) -> frozenset[str]:
+        """Tenants that get no answer without its record."""
+        return _named(self.audit_tenants)
+
+
+def _named(told: str | None) -> frozenset[str]:
+    return frozenset(filter(None, map(str.strip, (told or "").split(","))))

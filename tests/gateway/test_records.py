@@ -265,6 +265,29 @@ def test_best_effort_answers_and_tells_what_it_lost(
         assert {one["id"] for one in dropped} == {one.json()["id"] for one in asked}, "the first of them, too"
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_some_tenants_get_no_answer_without_its_record_while_all_others_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stream: bool
+) -> None:
+    def fails(descriptor: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with open_house(tmp_path, audit_tenants="other, absent") as house, monkeypatch.context() as broken:
+        assert [house.ask(caller=one, stream=stream).status_code for one in ("ana", "oscar")] == [200, 200]
+        broken.setattr(os, "fdatasync", fails)
+        broken.setattr(os, "fsync", fails)
+        cut = house.ask(caller="oscar", stream=stream)
+        assert "records_unavailable" in cut.text
+        assert (cut.status_code, "verdict" in cut.text) == ((200, False) if stream else (503, False))
+        asked = len(house.generator.exchanges)
+        assert house.ask(caller="oscar", stream=stream).status_code == 503
+        assert len(house.generator.exchanges) == asked, "nothing was spent"
+        assert house.ask(caller="ana", stream=stream).status_code == 200
+        until(lambda: house.metrics()["twinpin_records_dropped_total"] == 1)
+        assert house.metrics()["twinpin_records_refused_total"] == 2
+        assert house.client.get("/readyz").status_code == 200
+
+
 def test_what_was_spooled_is_moved_by_the_next_gateway(tmp_path: Path) -> None:
     with structlog.testing.capture_logs():
         with open_house(tmp_path) as house:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Self
+from urllib.parse import quote
 
 import httpx2
 
@@ -78,6 +79,11 @@ class Gateway:
         if response.status_code != httpx2.codes.OK:
             raise GatewayRefused(f"{response.status_code} from {path}")
         return content
+
+
+def segment(name: str) -> str:
+    """A name as one step of a path: no slash, query or dots in it lead elsewhere."""
+    return quote(name, safe="") if name.strip(".") else name.replace(".", "%2E")
 
 
 def post(settings: Settings, path: str, body: dict[str, Any], *, key: str | None = None) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from deploy.client import Gateway, GatewayRefused
+from deploy.client import Gateway, GatewayRefused, segment
 from deploy.desk import Shown
 from deploy.settings import Settings
 from retrieval.catalog import Catalog
@@ -70,7 +70,7 @@ class RemoteRecords:
     async def shown(self, record: str) -> Shown:
         """`GET /v1/records/{id}`."""
         try:
-            return self.gateway.call("GET", f"/v1/records/{record}")
+            return self.gateway.call("GET", f"/v1/records/{segment(record)}")
         except GatewayRefused as refused:
             if refused.code == "not_found":
                 raise RecordMissing(f"there is no record {record!r} behind this gateway") from refused

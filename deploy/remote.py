@@ -7,9 +7,8 @@ import time
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
-from urllib.parse import quote
 
-from deploy.client import Gateway, GatewayRefused
+from deploy.client import Gateway, GatewayRefused, segment
 from retrieval.acl import Access
 from retrieval.described import read_described, read_outcome
 from retrieval.documents import Outcome
@@ -25,7 +24,7 @@ _PLACE = re.compile(r"documents\.(\d+)")
 
 def document_path(document: str, ending: str = "") -> str:
     """Where a document is; its slashes are escaped, so that no part of its id is taken for an `ending`."""
-    return f"/v1/documents/{quote(document, safe='')}{ending}"
+    return f"/v1/documents/{segment(document)}{ending}"
 
 
 class RemoteLibrary:

@@ -184,6 +184,12 @@ def test_an_answer_is_explained(operator: House, cli: Cli) -> None:
     assert "behind this gateway" in refused(cli("explain", "ans_none"))
 
 
+def test_no_name_of_a_record_leads_elsewhere(operator: House, cli: Cli) -> None:
+    there = ask(operator, cli)
+    for name in ("..", ".", "../usage", "../../healthz", f"{there}?tenant=other", f"{there}#x", "%2E%2E/usage", "ü 1"):
+        assert f"there is no record {name!r} behind this gateway" in refused(cli("explain", name))
+
+
 def test_an_answer_is_replayed_and_what_differs_is_shown(operator: House, cli: Cli) -> None:
     record = ask(operator, cli)
     assert "--question" in refused(cli("replay", record)), "only the digest of the question is kept"

@@ -20,6 +20,7 @@ from deploy.bench_versus import (
     ALONE,
     CORPUS,
     DIRECT,
+    MODEL,
     PROXY,
     measure_many_callers,
     measure_memory,
@@ -77,8 +78,15 @@ def _subjects(bench: Bench, proxy: int | None, *, stream: bool) -> Sequence[Subj
     def body(said: str) -> dict[str, Any]:
         return {"model": MODEL, "messages": [{"role": "user", "content": said}], "stream": stream}
 
+    def without_documents(said: str) -> dict[str, Any]:
+        return {**body(said), "retrieval": "none"}
+
     direct = bench.engine(DIRECT, body)
-    ours = bench.gateway(ALONE, _CHAT, body, caller=ONE_DOCUMENT), bench.gateway(CORPUS, _CHAT, body)
+    ours = (
+        bench.gateway(MODEL, _CHAT, without_documents),
+        bench.gateway(ALONE, _CHAT, body, caller=ONE_DOCUMENT),
+        bench.gateway(CORPUS, _CHAT, body),
+    )
     if proxy is None:
         return direct, *ours
     passed = Subject(PROXY, PORT, proxy, lambda: post(_CHAT, body(next(bench.questions)), KEY))

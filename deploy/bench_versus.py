@@ -1,7 +1,8 @@
 """The gateway next to a LiteLLM proxy and to direct calls, in turns: the same engine behind all of them.
 
-LiteLLM passes a request on. The gateway finds, prompts, checks and records: for a caller who may see the whole corpus,
-and for one who may see one document, where next to nothing is to be found.
+LiteLLM passes a request on, and so does the gateway for who wants no documents: known, limited, counted and recorded.
+Else it finds, prompts and checks as well: for a caller who may see the whole corpus, and for one who may see one
+document, where next to nothing is to be found.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,8 @@ from deploy.bench_process import memory_mib
 from deploy.bench_rounds import Figures, Subject, Taken, in_turns
 from deploy.bench_stack import CALLERS
 
-DIRECT, PROXY, ALONE, CORPUS = "direct", "LiteLLM proxy", "gateway, one document", "gateway, 10,000 chunks"
+DIRECT, PROXY = "direct", "LiteLLM proxy"
+MODEL, ALONE, CORPUS = "gateway, without documents", "gateway, one document", "gateway, 10,000 chunks"
 GPU_TOKENS = 5_500
 
 
@@ -61,5 +63,5 @@ def _shares(values: Mapping[str, float], what: str, goal: str) -> Figures:
     """The gateway's over the proxy's, where there is one."""
     if PROXY not in values:
         return {}
-    ours = {name: value for name, value in values.items() if name in (ALONE, CORPUS)}
+    ours = {name: value for name, value in values.items() if name in (MODEL, ALONE, CORPUS)}
     return {f"{name}, {what} over the proxy's (goal {goal})": value / values[PROXY] for name, value in ours.items()}

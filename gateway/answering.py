@@ -1,7 +1,6 @@
 """The story of one answer, from question to verdict: rewrite, find, decide, prompt, generate, check, record."""
 
 import asyncio
-import hashlib
 import hmac
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -137,7 +136,7 @@ class Answering:
     def _salt(self, access: AccessFilter, pins: ResolvedPins) -> str:
         """Callers with different permissions share no prefix cache, so its timing tells none what others asked."""
         scope = "\x1f".join((access.scope, pins.index, pins.model))
-        return hmac.new(self._salt_key, scope.encode(), hashlib.sha256).hexdigest()
+        return hmac.digest(self._salt_key, scope.encode(), "sha256").hex()
 
 
 async def _find(sought: Rewritten, exchange: Exchange, access: AccessFilter) -> Findings:

@@ -18,9 +18,9 @@ from deploy.bench_scrapes import measure_scrapes
 from deploy.bench_stack import TOKENS, Bench, running
 from deploy.bench_versus import (
     ALONE,
+    BARE,
     CORPUS,
     DIRECT,
-    MODEL,
     PROXY,
     measure_many_callers,
     measure_memory,
@@ -83,7 +83,7 @@ def _subjects(bench: Bench, proxy: int | None, *, stream: bool) -> Sequence[Subj
 
     direct = bench.engine(DIRECT, body)
     ours = (
-        bench.gateway(MODEL, _CHAT, without_documents),
+        bench.gateway(BARE, _CHAT, without_documents),
         bench.gateway(ALONE, _CHAT, body, caller=ONE_DOCUMENT),
         bench.gateway(CORPUS, _CHAT, body),
     )

@@ -12,7 +12,7 @@ from deploy.bench_rounds import Figures, Subject, Taken, in_turns
 from deploy.bench_stack import CALLERS
 
 DIRECT, PROXY = "direct", "LiteLLM proxy"
-MODEL, ALONE, CORPUS = "gateway, without documents", "gateway, one document", "gateway, 10,000 chunks"
+BARE, ALONE, CORPUS = "gateway, without documents", "gateway, one document", "gateway, 10,000 chunks"
 GPU_TOKENS = 5_500
 
 
@@ -63,5 +63,5 @@ def _shares(values: Mapping[str, float], what: str, goal: str) -> Figures:
     """The gateway's over the proxy's, where there is one."""
     if PROXY not in values:
         return {}
-    ours = {name: value for name, value in values.items() if name in (MODEL, ALONE, CORPUS)}
+    ours = {name: value for name, value in values.items() if name in (BARE, ALONE, CORPUS)}
     return {f"{name}, {what} over the proxy's (goal {goal})": value / values[PROXY] for name, value in ours.items()}

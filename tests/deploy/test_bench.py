@@ -16,7 +16,7 @@ from deploy.bench_documents import NUMBER, write_documents
 from deploy.bench_litellm import LiteLLMMissing, install_litellm
 from deploy.bench_process import cpu_seconds, memory_mib
 from deploy.bench_rounds import Subject, in_turns
-from deploy.bench_versus import ALONE, CORPUS, DIRECT, PROXY, measure_memory, measure_one_caller
+from deploy.bench_versus import ALONE, BARE, CORPUS, DIRECT, PROXY, measure_memory, measure_one_caller
 
 WHOLE = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
 STREAM = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n12\r\n" + b"d" * 18 + b"\r\n0\r\n\r\n"
@@ -78,7 +78,7 @@ async def test_subjects_take_turns_and_the_first_round_does_not_count() -> None:
 
 @pytest.mark.parametrize("others", [[PROXY], []])
 async def test_figures_stand_beside_the_goals_where_there_is_a_proxy(others: list[str]) -> None:
-    names = [DIRECT, *others, ALONE, CORPUS]
+    names = [DIRECT, *others, BARE, ALONE, CORPUS]
     async with answering(WHOLE) as port:
         subjects = [Subject(name, port, os.getpid(), lambda: post("/", {}, "key")) for name in names]
         ((section, rows),) = (await measure_one_caller("JSON", subjects)).items()

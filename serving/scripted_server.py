@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from itertools import cycle, islice
 from typing import Any, Literal, get_args
 
 from aiohttp import web
@@ -96,14 +97,19 @@ def _error(status: int, message: str, headers: Mapping[str, str]) -> web.Respons
 
 
 def answer_pieces(body: Mapping[str, Any], tokens: int) -> tuple[str, ...]:
-    """The scripted answer to a request's body, in pieces: words of the first passage and a marker, or JSON."""
+    """The scripted answer to a request's body, in pieces: words of the first passage and a marker, or JSON.
+
+    Without a passage the last message's own words, again and again, so that everybody gets as many.
+    """
     schema = wanted_schema(body.get("response_format"))
     if schema is not None:
         return (json.dumps(least_instance(schema)),)
     asked = str(body["messages"][-1]["content"])
     passage = _FIRST_PASSAGE.search(asked)
-    words = _WORDS.findall(asked, passage.end() if passage else 0)[: max(tokens - 1, 1)] or ["scripted"]
-    return pieces_of(f"{' '.join(words).rstrip('.')} [1]." if passage else " ".join(words))
+    words = _WORDS.findall(asked, passage.end() if passage else 0) or ["scripted"]
+    if passage is None:
+        return pieces_of(" ".join(islice(cycle(words), tokens)))
+    return pieces_of(f"{' '.join(words[: max(tokens - 1, 1)]).rstrip('.')} [1].")
 
 
 def _count(body: Mapping[str, Any]) -> int:

@@ -151,7 +151,7 @@ async def _find(sought: Rewritten, exchange: Exchange, access: AccessFilter) -> 
 
 def _check(exchange: Exchange, draft: Draft, prompt: Prompt) -> Verdict:
     with exchange.trace.child("grounding") as span:
-        verdict = draft.check(prompt, exchange.pins.model_version)
+        verdict = draft.check(prompt, exchange.pins.model_version, exchange.asked.response_format)
         span.tell(spans.of_verdict(verdict))
     return verdict
 

@@ -15,7 +15,7 @@ from retrieval.store import Narrowing
 from serving.generator import Finish, Piece
 from serving.grounding import Citation, ground
 from serving.markers import MarkerFilter
-from serving.output import OutputCheck
+from serving.output import OutputCheck, check_of
 from serving.prompt import Prompt
 from serving.records import Asker, CitedPlace, InteractionRecord, ReadPassage, Said, json_digest, question_digest
 from serving.rewrite import Rewritten
@@ -95,7 +95,9 @@ class Draft:
         """The verdict before anything is generated."""
         return Verdict("abstained", reason, words, (), (), "stop", warnings(self._passages, ()), self.confidence)
 
-    def check(self, prompt: Prompt, model: ModelVersion) -> Verdict:
+    def check(
+        self, prompt: Prompt, model: ModelVersion, response_format: Mapping[str, object] | None = None
+    ) -> Verdict:
         """Hold the finished answer against the passages it was made from; without any against its form alone.
 
         It answers the question as it stands alone: a bare "45 days" has to be said of what a follow-up leaves out.
@@ -104,8 +106,9 @@ class Draft:
         answer = "".join(self._said)
         manifest = model.manifest
         finish = self.finish.reason if self.finish else "stop"
-        violations = _violations(manifest.output_schema, answer)
-        self.fits = None if manifest.output_schema is None else not violations
+        checks = _checks(manifest.output_schema, response_format)
+        violations = [str(one) for check in checks for one in check.violations(answer)]
+        self.fits = not violations if checks else None
         if self.findings is None:
             return Verdict(*judge_alone(violations), answer, (), (), finish)
         grounding = ground(answer, prompt.evidence, manifest.grounding, question, abstention=manifest.prompt.abstention)
@@ -224,5 +227,8 @@ def _cited(one: Citation) -> CitedPlace:
     )
 
 
-def _violations(schema: Mapping[str, object] | None, answer: str) -> Sequence[str]:
-    return () if schema is None else [str(one) for one in OutputCheck(schema).violations(answer)]
+def _checks(schema: Mapping[str, object] | None, response_format: Mapping[str, object] | None) -> Sequence[OutputCheck]:
+    """By the model version's schema and by the client's: it may ask for another form, and for no other rules."""
+    asked = check_of(response_format)
+    own = [] if schema is None else [OutputCheck(schema)]
+    return own if asked is None else [*own, asked]

@@ -109,7 +109,10 @@ class Metrics:
             "unsupported_answers", "Answers that say something no passage supports.", *AXES
         )
         self._formats = made.counter(
-            "format_checks", "Answers held against an output schema, by whether they fit.", "result", "model"
+            "format_checks",
+            "Answers held against a schema, the model version's or the client's, by whether they fit.",
+            "result",
+            "model",
         )
         self._rewrites = made.counter(
             "rewrites",

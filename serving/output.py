@@ -7,6 +7,7 @@ from itertools import islice
 import jsonschema_rs
 import msgspec
 
+from serving.bounded_schema import is_bounded
 from serving.errors import SchemaError
 
 MOST_VIOLATIONS = 20
@@ -17,6 +18,15 @@ def response_format(schema: Mapping[str, object] | None) -> Mapping[str, object]
     if schema is None:
         return None
     return {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": True}}
+
+
+def wanted_schema(response_format: Mapping[str, object] | None) -> Mapping[str, object] | None:
+    """The JSON schema in OpenAI's `response_format`, None when it asks for none."""
+    match response_format:
+        case {"type": "json_schema", "json_schema": {"schema": dict(schema)}}:
+            return schema
+        case _:
+            return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +57,37 @@ class OutputCheck:
             )
         except jsonschema_rs.ValidationError as error:
             raise SchemaError(f"not a JSON schema that can be checked: {error.message}") from error
+        except ValueError as error:
+            raise SchemaError(f"not a JSON schema that can be checked: {error}") from error
 
     def violations(self, answer: str) -> tuple[Violation, ...]:
         """Why `answer` does not fit, the first `MOST_VIOLATIONS` reasons; none when it does."""
         try:
             value = msgspec.json.decode(answer)
+            return tuple(map(_violation, islice(self._validator.iter_errors(value), MOST_VIOLATIONS)))
         except msgspec.DecodeError as error:
             return (Violation("", "json", f"the answer is not JSON: {error}"),)
-        return tuple(map(_violation, islice(self._validator.iter_errors(value), MOST_VIOLATIONS)))
+        except (RecursionError, ValueError):
+            return (Violation("", "json", "the answer is nested too deeply to be checked"),)
+
+
+def check_of(response_format: Mapping[str, object] | None) -> OutputCheck | None:
+    """The check of an answer that a client asked for in OpenAI's `response_format`.
+
+    None for plain words, and for a schema that cannot be checked, or not in a bounded time: whether the model can be
+    held to that is for the engine to say.
+    """
+    schema = {"type": "object"} if _is_object(response_format) else wanted_schema(response_format)
+    if schema is None or not is_bounded(schema):
+        return None
+    try:
+        return OutputCheck(schema)
+    except SchemaError:
+        return None
+
+
+def _is_object(response_format: Mapping[str, object] | None) -> bool:
+    return response_format is not None and response_format.get("type") == "json_object"
 
 
 def _violation(error: jsonschema_rs.ValidationError) -> Violation:

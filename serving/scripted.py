@@ -9,6 +9,7 @@ from typing import Literal
 
 from serving.errors import EngineRefused, EngineUnavailable, GenerationError
 from serving.generator import Finish, GenerationRequest, Message, Piece, Sampling, Text
+from serving.output import wanted_schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,15 +126,6 @@ def pieces_of(text: str) -> tuple[str, ...]:
     """`text` in pieces as a model streams it: one word each, with the space before it."""
     words = text.split(" ")
     return tuple(word if position == 0 else f" {word}" for position, word in enumerate(words) if word or position)
-
-
-def wanted_schema(response_format: Mapping[str, object] | None) -> Mapping[str, object] | None:
-    """The JSON schema in OpenAI's `response_format`, None when it asks for none."""
-    match response_format:
-        case {"type": "json_schema", "json_schema": {"schema": dict(schema)}}:
-            return schema
-        case _:
-            return None
 
 
 def least_instance(schema: Mapping[str, object]) -> object:

@@ -17,7 +17,8 @@ from typing import Any, Literal, get_args
 
 from aiohttp import web
 
-from serving.scripted import least_instance, pieces_of, wanted_schema
+from serving.output import wanted_schema
+from serving.scripted import least_instance, pieces_of
 
 Mode = Literal["ok", "unavailable", "abort", "garbage", "hang", "cut", "error", "other-model"]
 

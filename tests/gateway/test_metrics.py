@@ -29,6 +29,10 @@ from tests.gateway.house import REFUND, House, make_house, opening, pinned_manif
 
 PINNED = {"index": pinned_recipe().name, "model": pinned_manifest().name}
 JUNK = 10_000
+DAYS: dict[str, object] = {
+    "type": "json_schema",
+    "json_schema": {"name": "days", "schema": {"type": "object", "properties": {"days": {"type": "integer"}}}},
+}
 
 
 def series(text: str) -> set[str]:
@@ -112,6 +116,30 @@ def test_answers_are_held_against_their_schema(tmp_path: Path, said: str, result
         assert house.ask().status_code == 200
         assert house.count("twinpin_format_checks_total") == (1 if result else 0)
         assert house.count("twinpin_format_checks_total", result=str(result), model=model.name) == (1 if result else 0)
+
+
+@pytest.mark.parametrize(
+    ("said", "format", "result"),
+    [
+        ('{"days": 45}', DAYS, "fits"),
+        ('{"days": "many"}', DAYS, "violates"),
+        ('{"days": 4', DAYS, "violates"),
+        ('{"days": 45}', {"type": "json_object"}, "fits"),
+        ("[45]", {"type": "json_object"}, "violates"),
+        ("45", {"type": "text"}, None),
+        ("45", {"type": "json_schema", "json_schema": {"schema": {"$ref": "http://127.0.0.1:9/schema"}}}, None),
+    ],
+)
+def test_answers_are_held_against_the_format_that_their_client_asked_for(
+    house: House, said: str, format: dict[str, object], result: str | None
+) -> None:
+    house.model.says(said)
+    house.generator._accept = lambda request: house.model.script  # type: ignore[method-assign]  # not by its schema
+    answer = house.ask(response_format=format).json()
+    assert (answer["reason"] == "policy") == (result == "violates")
+    assert house.chat(response_format=format, stream=True).status_code == 200
+    counted = {one: house.count("twinpin_format_checks_total", result=one) for one in ("fits", "violates")}
+    assert counted == {one: 2 if one == result else 0 for one in counted}
 
 
 def test_a_part_that_is_gone_shows(house: House) -> None:

@@ -68,6 +68,8 @@ def parse_pinboard(raw: bytes, releases: Path) -> Pinboard:
 
 def describe_pins(pins: Pins, versions: Path) -> Pinboard:
     """Read the description of every version that is named; refused unless all are valid and named by their digests."""
+    if pins.index.fallback is not None:
+        raise ReleaseConfigError("index.fallback is named, and only a model has one: a lost index is never replaced")
     recipes = _described("index", pins.index, _INDEX, versions, load_recipe)
     manifests = _described("model", pins.model, _MODEL, versions, load_manifest)
     return Pinboard(pins, versions, recipes, manifests)

@@ -4,19 +4,21 @@ import msgspec
 
 
 class Pin(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One axis: `stable` answers every request; the other two are open beside it, for callers that force one.
+    """One axis: `stable` answers every request; the others are open beside it, for callers that force one.
 
-    All three are kept up to date, so that a flip to any of them, or back, needs nothing to be built.
+    All are kept up to date, so that a flip to any of them, or back, needs nothing to be built. `fallback`, which a model
+    alone may have, answers while no engine serves the stable one.
     """
 
     stable: str
     previous: str | None = None
     candidate: str | None = None
+    fallback: str | None = None
 
     @property
     def named(self) -> tuple[str, ...]:
         """Every version the pin names, each once, stable first."""
-        given = (self.stable, self.previous, self.candidate)
+        given = (self.stable, self.previous, self.candidate, self.fallback)
         return tuple(dict.fromkeys(name for name in given if name is not None))
 
 

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeAlias
+from urllib.parse import urlsplit
 
 import structlog
 from fastapi import FastAPI
@@ -20,6 +21,7 @@ from gateway.auth import Authenticator
 from gateway.background import Background
 from gateway.bookkeeping import Bookkeeping
 from gateway.documents import Intake, Library
+from gateway.engines import EngineNews
 from gateway.exposition import Exposition
 from gateway.flip import Flip, OpenModel, VersionRefused
 from gateway.follower import Follower
@@ -54,6 +56,7 @@ from retrieval.sql.ingestions import Ingestions
 from retrieval.sql.usage import UsageLedger
 from serving.errors import ServingError
 from serving.generator import Generator
+from serving.replicas import ReplicatedGenerator
 from serving.tokens import load_token_counter
 from serving.vllm_client import Timeouts, VllmGenerator
 from serving.weights import directory_name
@@ -61,6 +64,7 @@ from serving.weights import directory_name
 # its own spans, counts and lines hold what clients sent
 _NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 _MARGIN_SECONDS = 5.0
+_PROBES = 4  # connections to a replica that no answer takes from whoever asks how it is
 _CANNOT_START = (
     ReleaseConfigError,
     IdentityError,
@@ -82,7 +86,7 @@ class Outside:
     generator: Generator
 
 
-Reach: TypeAlias = Callable[[Settings], Outside]
+Reach: TypeAlias = Callable[[Settings, Metrics], Outside]
 
 
 def create_app(settings: Settings, opening: Opening | None = None) -> FastAPI:
@@ -114,10 +118,14 @@ def create_app(settings: Settings, opening: Opening | None = None) -> FastAPI:
     return app
 
 
-def reach(settings: Settings) -> Outside:
-    """The real stores, embedding models and engine; one connection to the engine serves every model version."""
+def reach(settings: Settings, metrics: Metrics) -> Outside:
+    """The real stores, embedding models and engine; its replicas serve every model version."""
     place, timeouts = place_of(settings), Timeouts(total=settings.answer_seconds)
-    generator = VllmGenerator(settings.engine_url, timeouts=timeouts, connections=settings.engine_connections)
+    most = settings.engine_connections
+    replicas = {
+        _told(url): VllmGenerator(url, timeouts=timeouts, connections=most + _PROBES) for url in settings.engine_urls
+    }
+    generator = ReplicatedGenerator(replicas, most=most, heard=EngineNews(metrics))
     return Outside(
         open_index=lambda recipe, catalog, parser: open_built(recipe, place, catalog, parser),
         open_model=lambda manifest: ModelVersion(
@@ -127,10 +135,16 @@ def reach(settings: Settings) -> Outside:
     )
 
 
+def _told(url: str) -> str:
+    """An engine's name where people read it: its address alone."""
+    parts = urlsplit(url)
+    return parts.netloc.rpartition("@")[2] + parts.path.rstrip("/")
+
+
 @asynccontextmanager
 async def open_parts(settings: Settings, metrics: Metrics, reach: Reach = reach) -> AsyncIterator[Parts]:
     """Open the pinned versions and everything around them; close in reverse."""
-    outside, changed = reach(settings), asyncio.Event()
+    outside, changed = reach(settings, metrics), asyncio.Event()
     async with AsyncExitStack() as stack:
         stack.push_async_callback(outside.generator.close)
         catalog = await stack.enter_async_context(Catalog.open(settings.catalog))

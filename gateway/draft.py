@@ -143,6 +143,7 @@ class Draft:
             model=exchange.pins.model,
             generation=exchange.pins.generation,
             assignment={str(axis): reason for axis, reason in exchange.pins.assignment.items()},
+            fallback_for=exchange.pins.fallback_for,
             outcome=self._outcome(),
             reason=self.failure or (verdict.reason if verdict else None),
             confidence=self.confidence.value if self.confidence else None,

@@ -11,7 +11,8 @@ from serving.records import InteractionRecord
 
 OTHER = "other"
 METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
-_ROLES = "stable", "previous", "candidate"
+_ENGINE = "engine", "served"
+_ROLES = "stable", "previous", "candidate", "fallback"
 _TOKEN_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 _STAGES = frozenset(
     {"rewrite", "retrieval", "embed", "search", "rerank", "pack", "confidence", "prompt", "generation", "grounding"}
@@ -171,6 +172,15 @@ class Metrics:
         self.budgets_degraded = made.gauge(
             "budgets_degraded", "1 while Redis is gone, and each process counts for itself."
         )
+        self._engine_out = made.gauge(
+            "engine_out", "1 while a replica of the engine is not asked for a model, as it does not answer.", *_ENGINE
+        )
+        self._fallbacks = made.counter(
+            "fallback_answers", "Answers by the fallback model, as no engine served the stable one.", "model"
+        )
+        self._engine_retries = made.counter(
+            "engine_retries", "Requests sent to the engine again, by what became of the one before.", "failure"
+        )
         self._ready = made.gauge("part_ready", "1 while a part that answers need is there.", "part")
 
     def tenant(self, name: str) -> str:
@@ -203,6 +213,8 @@ class Metrics:
         self._old_evidence.labels(record.index).inc("old_evidence" in record.warnings)
         self._answers.labels(record.outcome, record.reason or "none", *versions).inc()
         self._unsupported.labels(*versions).inc(record.unsupported > 0)
+        if record.fallback_for is not None:
+            self._fallbacks.labels(record.model).inc()
         if record.rewritten_by or record.rewrite_failure:
             labels = record.rewritten_by or "none", record.rewrite_failure or "none", record.model
             self._rewrites.labels(*labels).inc()
@@ -310,6 +322,14 @@ class Metrics:
         self._identity_ok.set(ok)
         for state, count in states.items():
             self._issuers.labels(state).set(count)
+
+    def engine_out(self, engine: str, served: str, *, out: bool) -> None:
+        """Show whether a replica is asked for a model."""
+        self._engine_out.labels(engine, served).set(out)
+
+    def engine_retried(self, failure: str) -> None:
+        """Count a request that is sent again."""
+        self._engine_retries.labels(failure).inc()
 
     def ready(self, part: str, *, ready: bool) -> None:
         """Show whether a part is there."""

@@ -4,7 +4,7 @@ The value holds the very versions it names, so that a flip never changes what a 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeVar
 
 from deploy.pins import Pin, Pins
@@ -16,7 +16,7 @@ from serving.generator import Generator
 from serving.manifest import ModelManifest
 
 Axis = Literal["index", "model"]
-Reason = Literal["DEFAULT", "TARGETING_MATCH"]
+Reason = Literal["DEFAULT", "TARGETING_MATCH", "ERROR"]
 Version = TypeVar("Version")
 
 
@@ -37,9 +37,14 @@ class ModelVersion:
     generator: Generator
     count_tokens: Callable[[str], int]
 
-    async def check(self) -> None:
-        """Raise GenerationError unless the engine serves this version and answers."""
-        await self.generator.check(self.manifest.served_name)
+    async def check(self, *, everywhere: bool = False) -> None:
+        """Raise GenerationError unless the engine serves this version and answers: one replica of it, or all."""
+        await self.generator.check(self.manifest.served_name, everywhere=everywhere)
+
+    @property
+    def out(self) -> bool:
+        """Whether nothing that serves this version can be asked now."""
+        return self.generator.out(self.manifest.served_name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +57,16 @@ class Forced:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedPins:
-    """The two versions of one request, the generation of the pins they came from, and the reason of each draw."""
+    """The two versions of one request, the generation of the pins they came from, and the reason of each draw.
+
+    `fallback_for` is the stable model's name where no engine serves that and the fallback answers instead.
+    """
 
     index_version: IndexVersion
     model_version: ModelVersion
     generation: int
     assignment: Mapping[Axis, Reason]
+    fallback_for: str | None = None
 
     @property
     def index(self) -> str:
@@ -71,11 +80,10 @@ class ResolvedPins:
 
     def headers(self) -> dict[str, str]:
         """Every answer says how it was made."""
-        return {
-            "x-twinpin-index": self.index,
-            "x-twinpin-model": self.model,
-            "x-twinpin-generation": str(self.generation),
-        }
+        named = {"x-twinpin-index": self.index, "x-twinpin-model": self.model}
+        if self.fallback_for is not None:
+            named["x-twinpin-fallback-for"] = self.fallback_for
+        return {**named, "x-twinpin-generation": str(self.generation)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +99,16 @@ class Snapshot:
         """Draw both versions, each from its own pin; NotFound when a forced one is not among those named."""
         index, index_reason = _draw("index", self.pins.index, self.indexes, forced.index)
         model, model_reason = _draw("model", self.pins.model, self.models, forced.model)
-        return ResolvedPins(index, model, self.generation, {"index": index_reason, "model": model_reason})
+        resolved = ResolvedPins(index, model, self.generation, {"index": index_reason, "model": model_reason})
+        return self.fallen_back(resolved) if model_reason == "DEFAULT" and model.out else resolved
+
+    def fallen_back(self, pins: ResolvedPins) -> ResolvedPins:
+        """The same with the fallback model, if there is one that an engine serves."""
+        fallback = self.models.get(self.pins.model.fallback or "")
+        if fallback is None or fallback.out:
+            return pins
+        assignment: Mapping[Axis, Reason] = {**pins.assignment, "model": "ERROR"}
+        return replace(pins, model_version=fallback, assignment=assignment, fallback_for=pins.model)
 
 
 @dataclass(frozen=True, slots=True)

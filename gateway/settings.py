@@ -46,10 +46,10 @@ class Settings(BaseSettings, Layout):
     """The file that pins index and model versions."""
     identity: Path | None = None
     """The file that says which issuers' tokens count; without one only API keys do."""
-    engine_url: str = "http://127.0.0.1:8100"
-    """Where the model engine listens."""
+    engine_url: Annotated[str, Field(pattern=r"^[^,\s]")] = "http://127.0.0.1:8100"
+    """Where the model engine listens; of several replicas all, between commas."""
     engine_connections: int = 256
-    """Connections to the model engine at most."""
+    """Requests that one replica of the engine has at once, at most."""
     served_model: str = "twinpin"
     """The product model's name in the OpenAI-compatible API."""
     max_body_bytes: int = 524_288
@@ -103,6 +103,11 @@ class Settings(BaseSettings, Layout):
     def shows_metrics(self) -> bool:
         """Whether metrics are for everybody who reaches the gateway; they tell of named tenants what they cost."""
         return self.metrics_open if self.metrics_open is not None else self.host in _LOOPBACK
+
+    @property
+    def engine_urls(self) -> tuple[str, ...]:
+        """Every replica of the engine."""
+        return tuple(filter(None, map(str.strip, self.engine_url.split(","))))
 
     @property
     def measured_tenants(self) -> frozenset[str]:

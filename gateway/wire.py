@@ -166,7 +166,7 @@ def _about(exchange: Exchange) -> dict[str, Any]:
         "id": exchange.id,
         "object": "answer",
         "created": exchange.created.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "versions": {**versions, "assignment": pins.assignment},
+        "versions": {**versions, "assignment": pins.assignment, "fallback_for": pins.fallback_for},
     }
 
 

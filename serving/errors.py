@@ -2,7 +2,9 @@
 
 ServingError
 ├── GenerationError           no (complete) answer came from the engine
-│   ├── EngineUnavailable     refused, reset or 503: try later or elsewhere (`retry_after`)
+│   ├── EngineUnavailable     reset, failing or out of order: try later or elsewhere (`retry_after`)
+│   │   ├── EngineGone        nobody listens there
+│   │   └── EngineBusy        503 or 429: it is well, and its queue is full
 │   ├── EngineRefused         4xx: the engine does not take this request (`status`, `detail`)
 │   ├── EngineAborted         the engine gave up, or its stream ended or broke before a finish
 │   ├── WrongModel            the answer names another model than the one asked for
@@ -31,6 +33,14 @@ class EngineUnavailable(GenerationError):
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class EngineGone(EngineUnavailable):
+    """Nobody listens where the engine should."""
+
+
+class EngineBusy(EngineUnavailable):
+    """The engine is well and takes no more work now."""
 
 
 class EngineRefused(GenerationError):

@@ -1,5 +1,6 @@
 """What a text generator is to the rest of the product: a request, the pieces of its answer, the protocol between."""
 
+import math
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -31,8 +32,9 @@ class GenerationRequest:
 
     `model` is the served name from a manifest, never a client's string. `response_format` is OpenAI's object and is
     passed on unchanged. `cache_salt` is hexadecimal, at most 128 characters; answers with different salts share no
-    prefix cache. `trace` are headers that say which trace the work belongs to. `prompt_tokens` is not told: it is an
-    upper estimate for whoever counts what was cut off.
+    prefix cache. `trace` are headers that say which trace the work belongs to. Not told are `prompt_tokens`, an upper
+    estimate for whoever counts what was cut off, and `deadline`, by the event loop's clock: what is left of the
+    caller's time.
     """
 
     model: str
@@ -44,6 +46,7 @@ class GenerationRequest:
     request_id: str
     trace: Mapping[str, str] = field(default_factory=dict)
     prompt_tokens: int = 0
+    deadline: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +84,15 @@ class Generates(Protocol):
 class Generator(Generates, Protocol):
     """Where answers come from; every implementation keeps the promises of `tests/contracts/generator.py`."""
 
-    async def check(self, model: str) -> None:
-        """Return when `model` is served and answers a one-token probe; raise `GenerationError` when not."""
+    async def check(self, model: str, *, everywhere: bool = False) -> None:
+        """Return when `model` is served and answers a one-token probe; raise `GenerationError` when not.
+
+        Of several replicas one is enough; `everywhere`, none that can be reached may lack the model.
+        """
+        ...
+
+    def out(self, model: str) -> bool:
+        """Whether nothing that serves `model` can be asked now, as far as is known without asking."""
         ...
 
     async def close(self) -> None:

@@ -76,7 +76,8 @@ class InteractionRecord:
     """One answer, however it ended.
 
     `assignment` says why each version was drawn. `turns` came before the question; `formatted` when the caller asked
-    for a format of its own; `retrieval` "none" when it wanted no documents. `rewritten_by` says what changed a
+    for a format of its own; `retrieval` "none" when it wanted no documents. `fallback_for` is the stable model that
+    `model` answered in place of, None where it is the one that was drawn. `rewritten_by` says what changed a
     follow-up's words, "rule" or "model", None where they are the user's; `rewrite_failure` why the model did not.
 
     `outcome` is a verdict's status, or "left" when the client went away and "failed" when a part did.
@@ -103,6 +104,7 @@ class InteractionRecord:
     model: str
     generation: int
     assignment: Mapping[str, str]
+    fallback_for: str | None
     outcome: str
     reason: str | None
     confidence: float | None

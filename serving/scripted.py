@@ -72,9 +72,12 @@ class ScriptedGenerator:
             exchange.left_early = exchange.running
             exchange.running = False
 
-    async def check(self, model: str) -> None:
+    async def check(self, model: str, *, everywhere: bool = False) -> None:
         request = GenerationRequest(model, (Message("user", "ping"),), 1, Sampling(), None, None, "probe")
         self._accept(request)
+
+    def out(self, model: str) -> bool:
+        return self._closed
 
     async def close(self) -> None:
         self._closed = True

@@ -10,7 +10,8 @@ import argparse
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import cycle, islice
 from typing import Any, Literal, get_args
@@ -20,7 +21,7 @@ from aiohttp import web
 from serving.output import wanted_schema
 from serving.scripted import least_instance, pieces_of
 
-Mode = Literal["ok", "unavailable", "abort", "garbage", "hang", "cut", "error", "other-model"]
+Mode = Literal["ok", "unavailable", "abort", "drain", "garbage", "hang", "cut", "error", "other-model"]
 
 OWNER = "twinpin-scripted"
 _FIRST_PASSAGE = re.compile(r"\[1\]|<passage[^>]*>")
@@ -29,19 +30,49 @@ _WORDS = re.compile(r"\w[^\s<>\[\]]*")
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """What the stand-in serves: at most `tokens` pieces an answer, `delay` seconds before each."""
+    """What the stand-in serves: at most `tokens` pieces an answer, `delay` seconds before each.
+
+    `slots` answers at once, the others wait their turn, `queue` of them at most; None is no end of either.
+    """
 
     model: str
     tokens: int = 64
     delay: float = 0.0
     mode: Mode = "ok"
+    slots: int | None = None
+    queue: int | None = None
 
 
-@dataclass(slots=True)
 class Load:
-    """How many answers are being streamed now."""
+    """How many answers are being streamed now, and how many wait."""
 
-    running: int = 0
+    def __init__(self, behaviour: Behaviour) -> None:
+        self.running = self.waiting = 0
+        self._slots = asyncio.Semaphore(behaviour.slots) if behaviour.slots else None
+        self._queue = behaviour.queue
+
+    @property
+    def full(self) -> bool:
+        """Whether nobody else may wait."""
+        busy = self._slots is not None and self._slots.locked()
+        return busy and self._queue is not None and self.waiting >= self._queue
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncGenerator[None]:
+        """Wait for it, and have it for the length of the block."""
+        self.waiting += 1
+        try:
+            if self._slots is not None:
+                await self._slots.acquire()
+        finally:
+            self.waiting -= 1
+        self.running += 1
+        try:
+            yield
+        finally:
+            self.running -= 1
+            if self._slots is not None:
+                self._slots.release()
 
 
 BEHAVIOUR: web.AppKey[Behaviour] = web.AppKey("behaviour", Behaviour)
@@ -52,7 +83,7 @@ def scripted_app(behaviour: Behaviour) -> web.Application:
     """The server as an aiohttp application."""
     app = web.Application(client_max_size=16 << 20)
     app[BEHAVIOUR] = behaviour
-    app[LOAD] = Load()
+    app[LOAD] = Load(behaviour)
     app.router.add_get("/health", _health)
     app.router.add_get("/metrics", _metrics)
     app.router.add_get("/v1/models", _models)
@@ -66,7 +97,9 @@ async def _health(request: web.Request) -> web.Response:
 
 async def _metrics(request: web.Request) -> web.Response:
     behaviour, load = request.app[BEHAVIOUR], request.app[LOAD]
-    return web.Response(text=f'vllm:num_requests_running{{model_name="{behaviour.model}"}} {load.running}.0\n')
+    told = {"vllm:num_requests_running": load.running, "vllm:num_requests_waiting": load.waiting}
+    lines = (f'{name}{{model_name="{behaviour.model}"}} {value}.0\n' for name, value in told.items())
+    return web.Response(text="".join(lines))
 
 
 async def _models(request: web.Request) -> web.Response:
@@ -78,19 +111,18 @@ async def _complete(request: web.Request) -> web.StreamResponse:
     behaviour = request.app[BEHAVIOUR]
     mode = request.headers.get("x-scripted-mode", behaviour.mode)
     body: dict[str, Any] = await request.json()
-    if mode == "unavailable":
+    load = request.app[LOAD]
+    if mode == "unavailable" or load.full:
         return _error(503, "too many requests are waiting", {"Retry-After": "7"})
     if body["model"] != behaviour.model:
         return _error(404, f"The model `{body['model']}` does not exist.", {})
+    limit = int(body.get("max_tokens", behaviour.tokens))
+    if limit < 1:
+        return _error(400, f"max_tokens must be at least 1, got {limit}.", {})
     pieces = answer_pieces(body, behaviour.tokens)
-    limit = int(body.get("max_tokens") or behaviour.tokens)
     answer = _Answer(behaviour, mode, body["model"], _count(body), pieces[:limit], len(pieces) > limit)
-    load = request.app[LOAD]
-    load.running += 1
-    try:
+    async with load.turn():
         return await _stream(request, answer) if body.get("stream") else await _whole(answer)
-    finally:
-        load.running -= 1
 
 
 def _error(status: int, message: str, headers: Mapping[str, str]) -> web.Response:
@@ -128,7 +160,7 @@ class _Answer:
 
     @property
     def finish_reason(self) -> str:
-        return "abort" if self.mode == "abort" else "length" if self.cut else "stop"
+        return "abort" if self.mode in ("abort", "drain") else "length" if self.cut else "stop"
 
     @property
     def usage(self) -> dict[str, object]:
@@ -170,7 +202,7 @@ async def _stream(request: web.Request, answer: _Answer) -> web.StreamResponse:
 
 async def _events(answer: _Answer) -> AsyncIterator[bytes]:
     yield answer.chunk([{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}])
-    for position, piece in enumerate(answer.pieces):
+    for position, piece in enumerate(() if answer.mode == "drain" else answer.pieces):
         if answer.behaviour.delay:
             await asyncio.sleep(answer.behaviour.delay)
         yield answer.piece(piece)
@@ -200,9 +232,13 @@ def main() -> None:
     parser.add_argument("--model", default="scripted")
     parser.add_argument("--tokens", type=int, default=64, help="most pieces an answer has")
     parser.add_argument("--delay-ms", type=float, default=0.0, help="milliseconds before each piece")
+    parser.add_argument("--slots", type=int, help="answers at once; the others wait")
+    parser.add_argument("--queue", type=int, help="how many may wait; the others are refused")
     parser.add_argument("--mode", choices=get_args(Mode), default="ok")
     options = parser.parse_args()
-    behaviour = Behaviour(options.model, options.tokens, options.delay_ms / 1000, options.mode)
+    behaviour = Behaviour(
+        options.model, options.tokens, options.delay_ms / 1000, options.mode, options.slots, options.queue
+    )
     web.run_app(
         scripted_app(behaviour), host="127.0.0.1", port=options.port, access_log=None, handler_cancellation=True
     )

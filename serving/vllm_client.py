@@ -1,6 +1,7 @@
 """Answers from a vLLM server: the one file that speaks HTTP to it, and where its failures become ours."""
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ import aiohttp
 
 from serving.errors import (
     EngineAborted,
+    EngineBusy,
+    EngineGone,
     EngineRefused,
     EngineUnavailable,
     GenerationError,
@@ -37,11 +40,11 @@ class _Clock:
 
     __slots__ = ("_deadline", "_loop", "_started", "_timeouts", "phase")
 
-    def __init__(self, timeouts: Timeouts) -> None:
+    def __init__(self, timeouts: Timeouts, deadline: float = math.inf) -> None:
         self._loop = asyncio.get_running_loop()
         self._timeouts = timeouts
         self._started = self._loop.time()
-        self._deadline = self._started + timeouts.total
+        self._deadline = min(self._started + timeouts.total, deadline)
         self.phase: TimeoutPhase = "first_piece"
 
     def limit(self) -> asyncio.Timeout:
@@ -50,8 +53,9 @@ class _Clock:
 
     def passed(self) -> GenerationTimeout:
         """The error for the limit that has just passed."""
-        phase: TimeoutPhase = "total" if self._deadline <= self._loop.time() else self.phase
-        return GenerationTimeout(phase, getattr(self._timeouts, phase))
+        if self._deadline <= self._loop.time():
+            return GenerationTimeout("total", self._deadline - self._started)
+        return GenerationTimeout(self.phase, getattr(self._timeouts, self.phase))
 
     def _due(self) -> float:
         if self.phase == "first_piece":
@@ -74,7 +78,7 @@ class VllmGenerator:
 
     @asynccontextmanager
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[AsyncIterator[Piece]]:
-        clock = _Clock(self._timeouts)
+        clock = _Clock(self._timeouts, request.deadline)
         response = await self._open("POST", "/v1/chat/completions", clock, request)
         try:
             async with aclosing(_pieces(response, request.model, clock)) as pieces:
@@ -82,7 +86,7 @@ class VllmGenerator:
         finally:
             response.close()  # a finished answer has given its connection back; an unfinished one is aborted by this
 
-    async def check(self, model: str) -> None:
+    async def check(self, model: str, *, everywhere: bool = False) -> None:
         await self._get("/health")
         served = decode_models(await self._get("/v1/models"))
         if model not in served:
@@ -90,6 +94,9 @@ class VllmGenerator:
         async with self.generate(_probe(model)) as pieces:
             async for _ in pieces:
                 pass
+
+    def out(self, model: str) -> bool:
+        return False
 
     async def close(self) -> None:
         await self._session.close()
@@ -118,8 +125,10 @@ class VllmGenerator:
             raise GenerationTimeout("connect", self._timeouts.connect) from error
         except TimeoutError as error:
             raise clock.passed() from error
+        except aiohttp.ClientConnectorError as error:
+            raise EngineGone(f"the engine at {self._base} cannot be reached") from error
         except aiohttp.ClientConnectionError as error:
-            raise EngineUnavailable(f"the engine at {self._base} cannot be reached") from error
+            raise EngineUnavailable(f"the engine at {self._base} closed the connection") from error
         except aiohttp.ClientError as error:
             raise EngineUnavailable(f"the engine at {self._base} does not speak HTTP as expected") from error
         if response.status != 200:
@@ -154,9 +163,10 @@ async def _refusal(response: aiohttp.ClientResponse, clock: _Clock) -> Generatio
         detail = (await _read_all(response, clock)).decode(errors="replace")[:DETAIL_CHARACTERS]
     finally:
         response.close()
-    if response.status == 429 or response.status >= 500:
-        retry_after = _seconds(response.headers)
-        return EngineUnavailable(f"the engine answered {response.status}", retry_after=retry_after)
+    if response.status in (429, 503):
+        return EngineBusy(f"the engine answered {response.status}", retry_after=_seconds(response.headers))
+    if response.status >= 500:
+        return EngineUnavailable(f"the engine answered {response.status}")
     return EngineRefused(
         f"the engine refused the request with {response.status}", status=response.status, detail=detail
     )

@@ -10,7 +10,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from serving.errors import GenerationError
 from serving.generator import GenerationRequest
+from serving.replicas import ReplicatedGenerator
 from serving.scripted import Script, ScriptedGenerator
 from serving.scripted_server import Behaviour, scripted_app
 from serving.vllm_client import Timeouts, VllmGenerator
@@ -88,6 +90,44 @@ class TestClientOnStandIn(GeneratorContract):
     async def subject(self) -> AsyncIterator[Subject]:
         behaviour = Behaviour("scripted", tokens=100, delay=0.02)
         async with serve(behaviour) as url, client_of(url, behaviour.model) as subject:
+            yield subject
+
+
+class Silent:
+    """Nobody asks."""
+
+    def opened(self, replica: str, served: str, error: GenerationError) -> None:
+        return
+
+    def closed(self, replica: str, served: str) -> None:
+        return
+
+    def retried(self, error: GenerationError) -> None:
+        return
+
+
+@asynccontextmanager
+async def replicas_of(urls: list[str], behaviour: Behaviour) -> AsyncIterator[Subject]:
+    def over(*urls: str) -> ReplicatedGenerator:
+        clients = {url: VllmGenerator(url, timeouts=TIMEOUTS, connections=8) for url in urls}
+        return ReplicatedGenerator(clients, most=8, heard=Silent())
+
+    async def running() -> int:
+        return sum([await running_by_metrics(url)() for url in urls])
+
+    generator, down = over(*urls), over(f"http://127.0.0.1:{free_port()}", f"http://127.0.0.1:{free_port()}")
+    try:
+        yield Subject(generator, behaviour.model, running, down)
+    finally:
+        await generator.close()
+        await down.close()
+
+
+class TestReplicasOnStandIns(GeneratorContract):
+    @pytest.fixture
+    async def subject(self) -> AsyncIterator[Subject]:
+        behaviour = Behaviour("scripted", tokens=100, delay=0.02)
+        async with serve(behaviour) as one, serve(behaviour) as other, replicas_of([one, other], behaviour) as subject:
             yield subject
 
 

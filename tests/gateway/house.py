@@ -330,7 +330,7 @@ def opening(house: House, corpus: Sequence[Seeded] = CORPUS) -> Opening:
 
     @asynccontextmanager
     async def opened(settings: Settings, metrics: Metrics) -> AsyncIterator[Parts]:
-        async with open_parts(settings, metrics, lambda _: house.reach(corpus)) as parts:
+        async with open_parts(settings, metrics, lambda *_: house.reach(corpus)) as parts:
             house.limits, house.readiness = parts.limits, parts.readiness
             yield parts
 

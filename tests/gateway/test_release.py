@@ -623,7 +623,7 @@ def real_store(house: House) -> Iterator[TestClient]:
     """The gateway on the embedded engine, with no documents but those that come over HTTP."""
     place, fakes = Place(house.settings.indexes), house.reach(())
 
-    def reach(_: object) -> Outside:
+    def reach(*_: object) -> Outside:
         return replace(fakes, open_index=lambda recipe, catalog, parser: open_built(recipe, place, catalog, parser))
 
     app = create_app(house.settings, lambda settings, metrics: open_parts(settings, metrics, reach))

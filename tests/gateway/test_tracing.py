@@ -136,7 +136,7 @@ def serving(folder: Path, engine: Engine, **settings: Any) -> Iterator[House]:
 
     @asynccontextmanager
     async def opening(given: Settings, metrics: Metrics) -> AsyncIterator[Parts]:
-        async with open_parts(given, metrics, lambda _: reach()) as parts:
+        async with open_parts(given, metrics, lambda *_: reach()) as parts:
             yield parts
 
     def reach() -> Outside:
@@ -204,7 +204,7 @@ def test_what_fails_says_so(tmp_path: Path, collector: Collector, engine: Engine
         assert house.ask().status_code == 503
     chat, root = collector.named(f"chat {pinned_manifest().served_name}"), collector.named("POST /v1/answer")
     assert (chat.status.code, root.status.code) == (2, 2)
-    assert {one.key: one.value.string_value for one in chat.attributes}["error.type"] == "EngineUnavailable"
+    assert {one.key: one.value.string_value for one in chat.attributes}["error.type"] == "EngineGone"
     assert "record" in collector.below(root)
 
 

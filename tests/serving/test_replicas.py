@@ -1,0 +1,263 @@
+"""Several replicas of an engine, each a server of its own that fails in its way: what callers see of that."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+
+import pytest
+from aiohttp import web
+
+from serving.errors import (
+    EngineAborted,
+    EngineBusy,
+    EngineRefused,
+    EngineUnavailable,
+    GenerationError,
+    GenerationTimeout,
+)
+from serving.generator import Finish, GenerationRequest, Message, Piece, Sampling, Text
+from serving.replicas import ReplicatedGenerator
+from serving.scripted_server import Behaviour, Mode, scripted_app
+from serving.vllm_client import Timeouts, VllmGenerator
+from tests.conftest import free_port
+
+MODEL = "scripted"
+PATIENT = Timeouts(connect=1, first_piece=5, between_pieces=5, total=10)
+REQUEST = GenerationRequest(
+    model=MODEL,
+    messages=(Message("user", "[1] Refunds take 45 days. How long do refunds take?"),),
+    max_tokens=32,
+    sampling=Sampling(),
+    response_format=None,
+    cache_salt=None,
+    request_id="req-1",
+)
+
+
+@dataclass
+class News:
+    """What is heard of the replicas."""
+
+    out: set[str] = field(default_factory=set)
+    retries: list[str] = field(default_factory=list)
+
+    def opened(self, replica: str, served: str, error: GenerationError) -> None:
+        self.out.add(replica)
+
+    def closed(self, replica: str, served: str) -> None:
+        self.out.remove(replica)
+
+    def retried(self, error: GenerationError) -> None:
+        self.retries.append(type(error).__name__)
+
+
+class Fleet:
+    """Replicas by number, each of which can die, and come back on its port as something else."""
+
+    def __init__(self, count: int) -> None:
+        self.ports = [free_port() for _ in range(count)]
+        self.news = News()
+        self.asked: Counter[int] = Counter()
+        self._runners: dict[int, web.AppRunner] = {}
+        replicas = {
+            str(number): VllmGenerator(f"http://127.0.0.1:{port}", timeouts=PATIENT, connections=20)
+            for number, port in enumerate(self.ports)
+        }
+        self.generator = ReplicatedGenerator(replicas, most=16, heard=self.news)
+
+    async def start(self, number: int, mode: Mode = "ok", *, model: str = MODEL, delay: float = 0.0) -> None:
+        app = scripted_app(Behaviour(model, tokens=8, mode=mode, delay=delay))
+
+        async def count(request: web.Request, _: web.StreamResponse) -> None:
+            if request.method == "POST" and request.headers["x-request-id"] != "probe":
+                self.asked[number] += 1
+
+        app.on_response_prepare.append(count)
+        runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", self.ports[number]).start()
+        self._runners[number] = runner
+
+    async def kill(self, number: int) -> None:
+        await self._runners.pop(number).cleanup()
+
+    async def close(self) -> None:
+        await self.generator.close()
+        for number in list(self._runners):
+            await self.kill(number)
+
+    async def ask(self, **changes: object) -> list[Piece]:
+        async with self.generator.generate(replace(REQUEST, **changes)) as pieces:  # type: ignore[arg-type]  # by name
+            return [piece async for piece in pieces]
+
+
+@asynccontextmanager
+async def fleet(*modes: Mode, delay: float = 0.0) -> AsyncIterator[Fleet]:
+    made = Fleet(len(modes))
+    for number, mode in enumerate(modes):
+        await made.start(number, mode, delay=delay)
+    try:
+        yield made
+    finally:
+        await made.close()
+
+
+def is_whole(pieces: list[Piece]) -> bool:
+    return isinstance(pieces[-1], Finish) and all(isinstance(piece, Text) for piece in pieces[:-1])
+
+
+async def until(news: News, out: Iterable[str]) -> None:
+    for _ in range(250):
+        if news.out == set(out):
+            return
+        await asyncio.sleep(0.02)
+    pytest.fail(f"{news.out} are out")
+
+
+async def test_each_request_goes_to_the_least_busy() -> None:
+    async with fleet("ok", "ok", "ok", delay=0.01) as three:
+        await asyncio.gather(*(three.ask() for _ in range(12)))
+        assert three.asked == {0: 4, 1: 4, 2: 4}
+        held = three.generator.generate(REQUEST)
+        async with held as pieces:
+            await anext(pieces)
+            await three.ask()
+            await three.ask()
+        assert sorted(three.asked.values()) == [5, 5, 5], "nobody is asked beside the one that works"
+
+
+@pytest.mark.parametrize("mode", ["unavailable", "refuses-model"])
+async def test_one_that_fails_before_its_first_word_costs_nobody_an_answer(mode: str) -> None:
+    async with fleet("ok", "ok") as two:
+        await two.kill(0)
+        if mode == "unavailable":
+            await two.start(0, "unavailable")
+        else:
+            await two.start(0, model="another")
+        answers = [await two.ask() for _ in range(8)]
+        assert all(map(is_whole, answers))
+        assert len(two.news.retries) == 1, "after that it is left alone"
+        assert two.asked == {0: 1, 1: 8}
+
+
+async def test_one_that_dies_is_left_alone_and_found_again_without_anybody_waiting_for_it() -> None:
+    async with fleet("ok", "ok") as two:
+        await two.kill(0)
+        assert all(map(is_whole, [await two.ask() for _ in range(6)]))
+        assert two.news.out == {"0"}
+        assert two.news.retries == ["EngineGone"]
+        await two.start(0)
+        await until(two.news, ())
+        two.asked.clear()
+        await asyncio.gather(*(two.ask() for _ in range(6)))
+        assert two.asked == {0: 3, 1: 3}
+
+
+async def test_trials_of_one_that_came_back_are_not_answers_to_callers() -> None:
+    """It is well only when it lists the model and answers one token; one that aborts everything never is."""
+    async with fleet("ok", "ok") as two:
+        await two.kill(0)
+        await two.ask()
+        await two.ask()
+        await two.start(0, "abort")
+        await asyncio.sleep(1.5)
+        two.asked.clear()
+        assert all(map(is_whole, [await two.ask() for _ in range(4)]))
+        assert two.asked == {1: 4}
+
+
+async def test_what_is_aborted_before_its_first_word_is_answered_elsewhere() -> None:
+    """As a vLLM does that shuts down: 200, and `abort` with nothing said."""
+    async with fleet("ok", "drain") as two:
+        for _ in range(12):
+            assert is_whole(await two.ask())
+        assert two.news.out == {"1"}
+        assert two.news.retries == ["EngineAborted"] * 3
+
+
+async def test_nothing_is_sent_again_once_a_word_was_said() -> None:
+    async with fleet("cut") as one:
+        async with one.generator.generate(REQUEST) as pieces:
+            assert isinstance(await anext(pieces), Text)
+            with pytest.raises(EngineAborted):
+                await anext(pieces)
+        assert one.asked == {0: 1}
+        assert one.news.retries == []
+
+
+async def test_a_request_that_is_no_good_is_nobodys_failure() -> None:
+    async with fleet("ok", "ok") as two:
+        for _ in range(6):
+            with pytest.raises(EngineRefused) as refused:
+                await two.ask(max_tokens=0)
+            assert refused.value.status == 400
+        assert two.news == News()
+        assert is_whole(await two.ask())
+
+
+async def test_with_all_gone_nothing_is_waited_for() -> None:
+    async with fleet("ok", "ok") as two:
+        await two.kill(0)
+        await two.kill(1)
+        with pytest.raises(EngineUnavailable):
+            await two.ask()
+        assert two.generator.out(MODEL)
+        assert not two.generator.out("another")
+        with pytest.raises(EngineUnavailable, match="no replica") as told:
+            await two.ask()
+        assert told.value.retry_after is not None
+        assert 1 <= told.value.retry_after <= 10
+        assert len(two.news.retries) == 1
+
+
+async def test_a_full_queue_is_left_alone_for_as_long_as_it_says_and_is_not_out() -> None:
+    async with fleet("unavailable") as one:
+        for _ in range(3):
+            with pytest.raises(EngineBusy) as busy:
+                await one.ask()
+            assert busy.value.retry_after is not None
+            assert 6 < busy.value.retry_after <= 7
+        assert one.asked == {0: 1}
+        assert not one.generator.out(MODEL)
+
+
+async def test_a_replica_has_no_more_at_once_than_it_may() -> None:
+    async with fleet("ok", delay=0.1) as one:
+        asked = await asyncio.gather(*(one.ask() for _ in range(20)), return_exceptions=True)
+        assert sum(isinstance(answer, EngineBusy) for answer in asked) == 4
+        assert one.asked == {0: 16}
+        assert is_whole(await one.ask()), "all places were given back"
+
+
+async def test_a_caller_whose_time_is_over_says_nothing_of_the_replica() -> None:
+    async with fleet("hang") as one:
+        for _ in range(6):
+            with pytest.raises(GenerationTimeout) as passed:
+                await one.ask(deadline=asyncio.get_running_loop().time() + 0.05)
+            assert passed.value.phase == "total"
+        assert not one.generator.out(MODEL)
+
+
+async def test_a_check_takes_one_replica_or_all_that_can_be_reached() -> None:
+    async with fleet("ok", "ok", "ok") as three:
+        await three.kill(0)
+        await three.generator.check(MODEL, everywhere=True)
+        await three.kill(1)
+        await three.start(1, model="another")
+        await three.generator.check(MODEL)
+        with pytest.raises(EngineRefused):
+            await three.generator.check(MODEL, everywhere=True)
+        await three.kill(1)
+        await three.kill(2)
+        with pytest.raises(EngineUnavailable):
+            await three.generator.check(MODEL)
+
+
+async def test_under_failures_a_tenth_more_is_sent_at_most() -> None:
+    """Two that abort every request, and one that is well: what is asked of them all, over what callers asked."""
+    async with fleet("drain", "drain", "ok") as three:
+        for _ in range(300):
+            assert is_whole(await three.ask())
+        assert sum(three.asked.values()) <= 1.1 * 300

@@ -6,8 +6,8 @@ import msgspec
 class Pin(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One axis: `stable` answers every request; the others are open beside it, for callers that force one.
 
-    All are kept up to date, so that a flip to any of them, or back, needs nothing to be built. `fallback`, which a model
-    alone may have, answers while no engine serves the stable one.
+    All are kept up to date, so that a flip to any of them, or back, needs nothing to be built. `fallback`, which only a
+    model may have, answers while no engine serves the stable one.
     """
 
     stable: str

@@ -4,7 +4,7 @@ import asyncio
 import hmac
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -22,7 +22,7 @@ from gateway.release import ModelVersion, ResolvedPins
 from gateway.tracing import UNTRACED, Trace
 from retrieval.acl import AccessFilter, access_filter
 from retrieval.findings import Findings
-from serving.errors import EngineRefused
+from serving.errors import EngineRefused, EngineUnavailable
 from serving.generator import GenerationRequest, Piece
 from serving.output import response_format
 from serving.prompt import Evidence, Place, Prompt, PromptBudget, build_prompt
@@ -63,9 +63,7 @@ class Answering:
                 yield Delta(words)
                 draft.verdict = draft.abstains(reason, words)
             else:
-                prompt = _prompt(asked, draft.findings, model)
-                draft.asks(prompt)
-                async with self._generate(exchange, draft, prompt, access) as pieces:
+                async with self._ask(exchange, draft, access) as (prompt, pieces):
                     yield draft.sources()
                     async for piece in pieces:
                         if words := draft.take(piece):
@@ -108,6 +106,22 @@ class Answering:
             return await rewriter.rewrite(
                 asked.question, asked.history, cache_salt=salt, request_id=exchange.id, trace=span.headers
             )
+
+    @asynccontextmanager
+    async def _ask(
+        self, exchange: Exchange, draft: Draft, access: AccessFilter
+    ) -> AsyncGenerator[tuple[Prompt, AsyncIterator[Piece]]]:
+        """Ask the model, or the fallback that is pinned where no engine takes the question for it."""
+        async with AsyncExitStack() as stack:
+            prompt = _asked(exchange, draft)
+            try:
+                pieces = await stack.enter_async_context(self._generate(exchange, draft, prompt, access))
+            except EngineUnavailable:
+                if not exchange.falls_back():
+                    raise
+                prompt = _asked(exchange, draft)
+                pieces = await stack.enter_async_context(self._generate(exchange, draft, prompt, access))
+            yield prompt, pieces
 
     @asynccontextmanager
     async def _generate(
@@ -154,6 +168,12 @@ def _check(exchange: Exchange, draft: Draft, prompt: Prompt) -> Verdict:
         verdict = draft.check(prompt, exchange.pins.model_version, exchange.asked.response_format)
         span.tell(spans.of_verdict(verdict))
     return verdict
+
+
+def _asked(exchange: Exchange, draft: Draft) -> Prompt:
+    prompt = _prompt(exchange.asked, draft.findings, exchange.pins.model_version)
+    draft.asks(prompt)
+    return prompt
 
 
 def _prompt(asked: Asked, findings: Findings | None, model: ModelVersion) -> Prompt:

@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeAlias
-from urllib.parse import urlsplit
 
 import structlog
 from fastapi import FastAPI
@@ -21,7 +20,7 @@ from gateway.auth import Authenticator
 from gateway.background import Background
 from gateway.bookkeeping import Bookkeeping
 from gateway.documents import Intake, Library
-from gateway.engines import EngineNews
+from gateway.engines import engine_of
 from gateway.exposition import Exposition
 from gateway.flip import Flip, OpenModel, VersionRefused
 from gateway.follower import Follower
@@ -56,15 +55,12 @@ from retrieval.sql.ingestions import Ingestions
 from retrieval.sql.usage import UsageLedger
 from serving.errors import ServingError
 from serving.generator import Generator
-from serving.replicas import ReplicatedGenerator
 from serving.tokens import load_token_counter
-from serving.vllm_client import Timeouts, VllmGenerator
 from serving.weights import directory_name
 
 # its own spans, counts and lines hold what clients sent
 _NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 _MARGIN_SECONDS = 5.0
-_PROBES = 4  # connections to a replica that no answer takes from whoever asks how it is
 _CANNOT_START = (
     ReleaseConfigError,
     IdentityError,
@@ -120,12 +116,7 @@ def create_app(settings: Settings, opening: Opening | None = None) -> FastAPI:
 
 def reach(settings: Settings, metrics: Metrics) -> Outside:
     """The real stores, embedding models and engine; its replicas serve every model version."""
-    place, timeouts = place_of(settings), Timeouts(total=settings.answer_seconds)
-    most = settings.engine_connections
-    replicas = {
-        _told(url): VllmGenerator(url, timeouts=timeouts, connections=most + _PROBES) for url in settings.engine_urls
-    }
-    generator = ReplicatedGenerator(replicas, most=most, heard=EngineNews(metrics))
+    place, generator = place_of(settings), engine_of(settings, metrics)
     return Outside(
         open_index=lambda recipe, catalog, parser: open_built(recipe, place, catalog, parser),
         open_model=lambda manifest: ModelVersion(
@@ -133,12 +124,6 @@ def reach(settings: Settings, metrics: Metrics) -> Outside:
         ),
         generator=generator,
     )
-
-
-def _told(url: str) -> str:
-    """An engine's name where people read it: its address alone."""
-    parts = urlsplit(url)
-    return parts.netloc.rpartition("@")[2] + parts.path.rstrip("/")
 
 
 @asynccontextmanager

@@ -1,11 +1,33 @@
-"""Tells log and metrics what becomes of the engine's replicas, as callers of the gateway do not see it."""
+"""Opens the engine that the settings name, and tells log and metrics what becomes of its replicas."""
+
+from urllib.parse import urlsplit
 
 import structlog
 
 from gateway.metrics import Metrics
-from serving.errors import GenerationError
+from gateway.settings import Settings
+from serving.errors import EngineRefused, GenerationError
+from serving.generator import Generator
+from serving.replicas import ReplicatedGenerator
+from serving.vllm_client import Timeouts, VllmGenerator
 
+_PROBES = 4  # connections to a replica that no answer takes from whoever asks how it is
 _log = structlog.get_logger()
+
+
+def engine_of(settings: Settings, metrics: Metrics) -> Generator:
+    """All replicas as one; made inside a running event loop."""
+    most, timeouts = settings.engine_connections, Timeouts(total=settings.answer_seconds)
+    replicas = {
+        _told(url): VllmGenerator(url, timeouts=timeouts, connections=most + _PROBES) for url in settings.engine_urls
+    }
+    return ReplicatedGenerator(replicas, most=most, heard=EngineNews(metrics))
+
+
+def _told(url: str) -> str:
+    """An engine's name where people read it: its address alone."""
+    parts = urlsplit(url)
+    return parts.netloc.rpartition("@")[2] + parts.path.rstrip("/")
 
 
 class EngineNews:
@@ -16,6 +38,9 @@ class EngineNews:
 
     def opened(self, replica: str, served: str, error: GenerationError) -> None:
         """A replica is not asked for a model any more."""
+        if isinstance(error, EngineRefused):  # it is well, and of those that serve other models
+            _log.info("engine_lacks_model", engine=replica, model=served)
+            return
         _log.error("engine_out", engine=replica, model=served, reason=str(error))
         self._metrics.engine_out(replica, served, out=True)
 

@@ -9,6 +9,7 @@ GatewayError             status  code
  ├── TooLarge               413  request_too_large
  ├── Invalid                422  invalid_request, document_refused
  ├── OverLimit              429  rate_limit_exceeded, insufficient_quota, overloaded
+ ├── Overloaded             429  overloaded
  ├── Internal               500  internal_error
  ├── Unavailable            503  engine_unavailable, embedder_unavailable, store_unavailable
  │                          503  catalog_unavailable, erasure_incomplete, issuer_unavailable, records_unavailable
@@ -30,7 +31,7 @@ from retrieval.errors import (
     RetrievalError,
     SpoolError,
 )
-from serving.errors import EngineUnavailable, GenerationError, GenerationTimeout, PromptTooLong
+from serving.errors import EngineBusy, EngineUnavailable, GenerationError, GenerationTimeout, PromptTooLong
 
 
 class GatewayError(Exception):
@@ -110,6 +111,12 @@ class OverLimit(GatewayError):
         self.headers = headers
 
 
+class Overloaded(GatewayError):
+    """There is more work than is done in time; the same request may succeed in a moment."""
+
+    status, type, code = 429, "rate_limit_error", "overloaded"
+
+
 class Internal(GatewayError):
     """A fault of ours; details are in the log under the request id."""
 
@@ -147,6 +154,9 @@ def as_gateway_error(error: Exception) -> GatewayError:
             return Unavailable("the model engine is not available: try again later", retry_after=5.0)
         case GenerationTimeout():
             return DeadlineExceeded("the model did not answer in time: try again, or ask for fewer max_tokens")
+        case EngineBusy():
+            again = error.retry_after or 1.0
+            return Overloaded("the model engine has as much work as it takes: try again later", retry_after=again)
         case EngineUnavailable():
             again = error.retry_after or 5.0
             return Unavailable("the model engine is not available: try again later", retry_after=again)

@@ -30,9 +30,9 @@ class Asked:
     retrieval: Literal["auto", "none"] = "auto"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Exchange:
-    """One question on its way: who asks what, and which versions will answer."""
+    """One question on its way: who asks what, and which versions will answer. Only `falls_back` changes them."""
 
     id: str
     created: datetime
@@ -46,6 +46,16 @@ class Exchange:
     def principal(self) -> Principal:
         """For whom everything is read."""
         return self.caller.principal
+
+    def falls_back(self) -> bool:
+        """Have the fallback model answer where no engine serves the one that was drawn, before anything was said."""
+        fallen = self.pins.fallen_back()
+        alone = self.asked.retrieval == "none" and fallen.model_version.manifest.prompt_alone is None
+        if fallen is self.pins or alone:
+            return False
+        self.pins = fallen
+        self.tab.moves(fallen.model_version)
+        return True
 
     def most(self) -> Spending:
         """What answering it can take at most."""

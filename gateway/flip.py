@@ -117,7 +117,7 @@ class Flip:
             models[name] = before.models.get(name) or await self._model(manifest)
             if name not in before.models or name == board.pins.model.stable != before.pins.model.stable:
                 with blaming("model", name):
-                    await models[name].check(everywhere=True)
+                    await models[name].check()
         return models
 
     async def _model(self, manifest: ModelManifest) -> ModelVersion:

@@ -63,6 +63,11 @@ class Tab:
         self._model = model
         self.tokens = Tokens()
 
+    def moves(self, model: ModelVersion) -> None:
+        """What is generated from now on is another version's; what was generated so far is charged by its price too."""
+        self._payer = Payer(self._payer.tenant, model.manifest.name)
+        self._model = model
+
     @property
     def cost(self) -> float:
         """By the list, in US dollars."""

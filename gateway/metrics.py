@@ -306,6 +306,8 @@ class Metrics:
                 family.labels(index)
         for versions in product(*named.values()):
             self._unsupported.labels(*versions)
+        for model in named["model"]:
+            self._fallbacks.labels(model)
         for validity, model in product(("valid", "removed"), named["model"]):
             self._citations.labels(validity, model)
 

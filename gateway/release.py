@@ -37,9 +37,9 @@ class ModelVersion:
     generator: Generator
     count_tokens: Callable[[str], int]
 
-    async def check(self, *, everywhere: bool = False) -> None:
-        """Raise GenerationError unless the engine serves this version and answers: one replica of it, or all."""
-        await self.generator.check(self.manifest.served_name, everywhere=everywhere)
+    async def check(self) -> None:
+        """Raise GenerationError unless the engine serves this version and answers."""
+        await self.generator.check(self.manifest.served_name)
 
     @property
     def out(self) -> bool:
@@ -59,13 +59,14 @@ class Forced:
 class ResolvedPins:
     """The two versions of one request, the generation of the pins they came from, and the reason of each draw.
 
-    `fallback_for` is the stable model's name where no engine serves that and the fallback answers instead.
+    `fallback` may answer where no engine serves the model; once it does, `fallback_for` names the one that it replaces.
     """
 
     index_version: IndexVersion
     model_version: ModelVersion
     generation: int
     assignment: Mapping[Axis, Reason]
+    fallback: ModelVersion | None = None
     fallback_for: str | None = None
 
     @property
@@ -77,6 +78,13 @@ class ResolvedPins:
     def model(self) -> str:
         """The model version's name."""
         return self.model_version.manifest.name
+
+    def fallen_back(self) -> "ResolvedPins":
+        """The same, with the fallback in place of a model that no engine serves now if one serves the fallback."""
+        if self.fallback is None or self.fallback.out or not self.model_version.out:
+            return self
+        assignment: Mapping[Axis, Reason] = {**self.assignment, "model": "ERROR"}
+        return replace(self, model_version=self.fallback, assignment=assignment, fallback=None, fallback_for=self.model)
 
     def headers(self) -> dict[str, str]:
         """Every answer says how it was made."""
@@ -99,16 +107,10 @@ class Snapshot:
         """Draw both versions, each from its own pin; NotFound when a forced one is not among those named."""
         index, index_reason = _draw("index", self.pins.index, self.indexes, forced.index)
         model, model_reason = _draw("model", self.pins.model, self.models, forced.model)
-        resolved = ResolvedPins(index, model, self.generation, {"index": index_reason, "model": model_reason})
-        return self.fallen_back(resolved) if model_reason == "DEFAULT" and model.out else resolved
-
-    def fallen_back(self, pins: ResolvedPins) -> ResolvedPins:
-        """The same with the fallback model, if there is one that an engine serves."""
-        fallback = self.models.get(self.pins.model.fallback or "")
-        if fallback is None or fallback.out:
-            return pins
-        assignment: Mapping[Axis, Reason] = {**pins.assignment, "model": "ERROR"}
-        return replace(pins, model_version=fallback, assignment=assignment, fallback_for=pins.model)
+        named = self.pins.model.fallback if model_reason == "DEFAULT" else None
+        assignment: Mapping[Axis, Reason] = {"index": index_reason, "model": model_reason}
+        fallback = None if named is None else self.models[named]
+        return ResolvedPins(index, model, self.generation, assignment, fallback).fallen_back()
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from gateway.exchange import Exchange
 from gateway.limits.admission import Admission
 
 _log = structlog.get_logger()
+_EVENT_STREAM = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-store"}
 encode = msgspec.json.Encoder().encode
 
 
@@ -70,11 +71,10 @@ class AnswerResponse(Response):
         """Answer until done or until the client has gone."""
         async with self._admission as admission:
             scope["state"]["limits"] = admission.headers
-            headers = {**self._exchange.pins.headers(), "x-twinpin-cache": "bypass"}
             if self._stream:
-                sending = self._send_stream(send, headers, scope["state"], admission)
+                sending = self._send_stream(send, scope["state"], admission)
             else:
-                sending = self._send_body(send, headers, admission)
+                sending = self._send_body(send, scope["state"], admission)
             try:
                 await unless_disconnected(sending, receive)
             finally:
@@ -85,13 +85,18 @@ class AnswerResponse(Response):
         admission.spent = self._exchange.spending()
         await admission.settle()
 
-    async def _send_body(self, send: Send, headers: dict[str, str], admission: Admission) -> None:
+    def _versions(self, state: dict[str, Any]) -> dict[str, str]:
+        """Which versions answer is known for certain once the first event is there."""
+        state["pins"] = self._exchange.pins
+        return {**self._exchange.pins.headers(), "x-twinpin-cache": "bypass"}
+
+    async def _send_body(self, send: Send, state: dict[str, Any], admission: Admission) -> None:
         seen: dict[type, Any] = {}
         async with aclosing(self._events) as events:
             async for event in events:
                 seen[type(event)] = event
         body = encode(self._wire.body(seen[Sources], seen[Verdict], seen[Usage]))
-        headers |= {
+        headers = self._versions(state) | {
             "content-type": "application/json",
             "content-length": str(len(body)),
             "server-timing": server_timing(seen[Usage].timings),
@@ -100,17 +105,14 @@ class AnswerResponse(Response):
         await send(_start(headers))
         await send({"type": "http.response.body", "body": body})
 
-    async def _send_stream(
-        self, send: Send, headers: dict[str, str], state: dict[str, Any], admission: Admission
-    ) -> None:
-        headers |= {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-store"}
+    async def _send_stream(self, send: Send, state: dict[str, Any], admission: Admission) -> None:
         started = False
         try:
             async with aclosing(self._events) as events:
                 async for event in events:
                     told = self._wire.event(event)
                     if not started:
-                        await send(_start(headers))
+                        await send(_start(self._versions(state) | _EVENT_STREAM))
                         told = self._wire.head() + told
                         started = True
                     if told:

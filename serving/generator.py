@@ -84,11 +84,8 @@ class Generates(Protocol):
 class Generator(Generates, Protocol):
     """Where answers come from; every implementation keeps the promises of `tests/contracts/generator.py`."""
 
-    async def check(self, model: str, *, everywhere: bool = False) -> None:
-        """Return when `model` is served and answers a one-token probe; raise `GenerationError` when not.
-
-        Of several replicas one is enough; `everywhere`, none that can be reached may lack the model.
-        """
+    async def check(self, model: str) -> None:
+        """Return when `model` is served and answers a one-token probe; raise `GenerationError` when not."""
         ...
 
     def out(self, model: str) -> bool:

@@ -92,15 +92,12 @@ class ReplicatedGenerator:
     def out(self, model: str) -> bool:
         return all(self._breaker(replica, model).open for replica in self._replicas)
 
-    async def check(self, model: str, *, everywhere: bool = False) -> None:
+    async def check(self, model: str) -> None:
         self._asked[model] = self._clock()
         outcomes = await asyncio.gather(*(self._probe(replica, model) for replica in self._replicas))
         failures = [failure for failure in outcomes if failure is not None]
-        refusals = [failure for failure in failures if isinstance(failure, EngineRefused | WrongModel)]
-        if refusals and (everywhere or len(failures) == len(outcomes)):
-            raise refusals[0]
         if len(failures) == len(outcomes):
-            raise failures[0]
+            raise next((one for one in failures if isinstance(one, EngineRefused)), failures[0])
 
     async def close(self) -> None:
         for trial in self._trials:

@@ -72,7 +72,7 @@ class ScriptedGenerator:
             exchange.left_early = exchange.running
             exchange.running = False
 
-    async def check(self, model: str, *, everywhere: bool = False) -> None:
+    async def check(self, model: str) -> None:
         request = GenerationRequest(model, (Message("user", "ping"),), 1, Sampling(), None, None, "probe")
         self._accept(request)
 

@@ -86,7 +86,7 @@ class VllmGenerator:
         finally:
             response.close()  # a finished answer has given its connection back; an unfinished one is aborted by this
 
-    async def check(self, model: str, *, everywhere: bool = False) -> None:
+    async def check(self, model: str) -> None:
         await self._get("/health")
         served = decode_models(await self._get("/v1/models"))
         if model not in served:

@@ -125,6 +125,25 @@ SERVICE = Board(
                 "none",
             ),
             Panel(
+                "Engines out",
+                "1 while a gateway does not ask a replica of the engine, as it does not answer.",
+                (Query(f"max by (engine) ({metric('engine_out')})", "{{engine}}"),),
+                "none",
+            ),
+            Panel(
+                "Sent to the engine again",
+                "By what became of the request before; a tenth of all requests at most.",
+                (Query(rate("engine_retries_total", "failure"), "{{failure}}"),),
+                "reqps",
+                stacked=True,
+            ),
+            Panel(
+                "Answers by the fallback",
+                "While no engine serves the stable model. Callers are told.",
+                (Query(rate("fallback_answers_total", "model"), "{{model}}"),),
+                "reqps",
+            ),
+            Panel(
                 "Issuers",
                 "By the state of their keys. Stale: as they were last read; unavailable: never read.",
                 (Query(f"max by (state) ({metric('identity_issuers')})", "{{state}}"),),

@@ -49,6 +49,7 @@ def test_an_answer_says_how_it_was_made(house: House) -> None:
         "index": pinned_recipe().name,
         "model": pinned_manifest().name,
         "generation": 1,
+        "fallback_for": None,
         "assignment": {"index": "DEFAULT", "model": "DEFAULT"},
     }
     prompt_tokens = sum(len(message.content.split()) for message in asked.messages)

@@ -76,7 +76,7 @@ def test_a_record_says_who_asked_what_was_found_and_which_versions_answered(hous
     assert person["question_digest"] == question_digest(REFUND_QUESTION)
     assert person["narrowed"]["category"] == ["policy"]
     facts = found["facts"]
-    told = {name: facts[name] for name in ("index", "model", "generation", "assignment")}
+    told = {name: facts[name] for name in ("index", "model", "generation", "assignment", "fallback_for")}
     assert told == asked["versions"]
     assert (facts["outcome"], facts["citations"], facts["unsupported"]) == ("answered", 1, 0)
     assert facts["cost"] == asked["usage"]["cost"]

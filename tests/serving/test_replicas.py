@@ -240,19 +240,17 @@ async def test_a_caller_whose_time_is_over_says_nothing_of_the_replica() -> None
         assert not one.generator.out(MODEL)
 
 
-async def test_a_check_takes_one_replica_or_all_that_can_be_reached() -> None:
-    async with fleet("ok", "ok", "ok") as three:
-        await three.kill(0)
-        await three.generator.check(MODEL, everywhere=True)
-        await three.kill(1)
-        await three.start(1, model="another")
-        await three.generator.check(MODEL)
-        with pytest.raises(EngineRefused):
-            await three.generator.check(MODEL, everywhere=True)
-        await three.kill(1)
-        await three.kill(2)
+async def test_a_check_asks_all_and_is_content_with_one() -> None:
+    async with fleet("ok", "ok") as two:
+        await two.kill(0)
+        await two.generator.check(MODEL)
+        assert two.news.out == {"0"}
+        await two.kill(1)
         with pytest.raises(EngineUnavailable):
-            await three.generator.check(MODEL)
+            await two.generator.check(MODEL)
+        await two.start(1, model="another")
+        with pytest.raises(EngineRefused):
+            await two.generator.check(MODEL)
 
 
 async def test_under_failures_a_tenth_more_is_sent_at_most() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("gateway", "retrieval", "serving", "deploy")
+PACKAGES = ("gateway", "retrieval", "serving", "deploy", "loadtests")
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ def _module(path: Path) -> Module:
 
 @pytest.fixture(scope="session")
 def modules() -> list[Module]:
-    """Every module of the four packages."""
+    """Every module of the packages."""
     return [_module(path) for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
 
 

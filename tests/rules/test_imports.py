@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-OURS = {"gateway", "retrieval", "serving", "deploy"}
+OURS = {"gateway", "retrieval", "serving", "deploy", "loadtests"}
 # Vocabulary that any file may use: values in and out, and the operator's terminal and log.
 ANYWHERE = {"msgspec", "yaml", "pydantic", "structlog", "rich"}
 # Everything else comes in through these files and nowhere else; a new client needs a line here, and thought.
@@ -57,6 +57,7 @@ THROUGH: Mapping[str, set[str]] = {
     },
     "opentelemetry": {"gateway/tracing.py"},
     "openvino": {"retrieval/models/encoder_openvino.py"},
+    "locust": {"loadtests/locustfile.py", "loadtests/users.py"},
     "pathspec": {"retrieval/ingest/sources/rules.py"},
     "pptx": {"retrieval/ingest/formats/charts.py", "retrieval/ingest/formats/pptx.py"},
     "prometheus_client": {"gateway/exposition.py", "gateway/families.py"},

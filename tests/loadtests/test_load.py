@@ -1,0 +1,106 @@
+"""Load tests are tests too: what they ask a live gateway, what fails them, and that growth is told from noise."""
+
+import asyncio
+import json
+import random
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.keys import create_key
+from loadtests.plan import KINDS, SPIKE, Plan, Question, Stage, Thresholds, read_plan, stages, users_at
+from loadtests.report import page
+from loadtests.thresholds import Seen, broken
+from loadtests.watching import Held, growth
+from tests.gateway.house import REFUND_QUESTION, make_house
+from tests.gateway.test_live import Live, serving
+
+ROOT = Path(__file__).parents[2]
+ASKED = {"answer", "chat", "stream", "first token", "search", "put", "find again", "delete"}
+
+
+def plan_for(live: Live, *forbidden: str, p95: float = 30.0) -> Plan:
+    """Five users for some seconds, each of another kind."""
+    keys = live.house.settings.keys
+    writer = create_key(keys, tenant="acme", subject="load", groups=[], scopes=["search", "documents:write"])
+    questions = (Question("ana", REFUND_QUESTION, forbidden), Question("oscar", REFUND_QUESTION, ()))
+    limits = Thresholds({name: p95 for name in ASKED})
+    return Plan(live.house.keys, writer, "acme", questions, (Stage(6.0, len(KINDS)),), limits)
+
+
+async def loaded(live: Live, plan: Plan, folder: Path) -> tuple[int, dict[str, Any]]:
+    """Locust's exit status, and what it measured."""
+    plan.write(folder / "plan.json")
+    command = ["-m", "locust", "-f", str(ROOT / "loadtests" / "locustfile.py"), "--headless", "--only-summary"]
+    asked = ["--host", f"http://127.0.0.1:{live.port}", "--plan", str(folder / "plan.json")]
+    running = await asyncio.create_subprocess_exec(
+        *(sys.executable, *command, *asked, "--figures", str(folder / "figures.json"), *KINDS.values()),
+        cwd=folder,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    return await running.wait(), json.loads((folder / "figures.json").read_text("utf-8"))
+
+
+async def test_every_kind_of_user_is_answered_and_a_leak_or_a_slow_answer_fails_the_run(tmp_path: Path) -> None:
+    async with serving(make_house(tmp_path / "house")) as live:
+        code, figures = await loaded(live, plan_for(live), tmp_path)
+        assert (code, figures["broken"]) == (0, [])
+        assert {one["kind"] for one in figures["seen"] if one["requests"]} == ASKED
+
+        code, figures = await loaded(live, plan_for(live, "policies/refunds.md", p95=0.001), tmp_path)
+        assert code == 1
+        assert "answer: leak: ana was shown policies/refunds.md" in str(figures["broken"])
+        assert "stream: 95 % took up to" in str(figures["broken"])
+
+
+def seen(kind: str, requests: int = 100, failed: int = 0, p95: float = 0.1, method: str = "POST") -> Seen:
+    return Seen(kind, method, requests, failed, p95 / 2, p95, p95, 10.0)
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ([], "nothing was asked"),
+        ([seen("search"), seen("answer", failed=1)], "0.50% of all requests failed, 0.10% may"),
+        ([seen("search"), seen("answer", p95=0.6)], "answer: 95 % took up to 0.600 s, 0.5 s may be"),
+        ([seen("search")], "answer: nobody asked"),
+        ([seen("answer"), seen("answer", 10, method="refused")], "10.00% of all requests were refused, 0.00% may be"),
+    ],
+)
+def test_what_breaks_a_threshold_is_said(rows: list[Seen], told: str) -> None:
+    assert told in broken(rows, Thresholds({"answer": 0.5}))
+
+
+def test_what_holds_is_not() -> None:
+    assert broken([seen("answer", 10_000, failed=10), seen("search")], Thresholds({"answer": 0.5})) == []
+
+
+def test_a_spike_is_the_middle_third(tmp_path: Path) -> None:
+    plan = Plan({}, "", "acme", (), stages("spike", 4, 30.0), Thresholds({}))
+    plan.write(tmp_path / "plan.json")
+    assert (tmp_path / "plan.json").stat().st_mode & 0o077 == 0
+    read = read_plan(str(tmp_path / "plan.json"))
+    rates = [users_at(read, now) for now in (0.0, 9.9, 10.1, 19.9, 20.1, 30.1)]
+    assert [one and one[0] for one in rates] == [4, 4, 4 * SPIKE, 4 * SPIKE, 4, None]
+
+
+def test_growth_is_told_from_noise() -> None:
+    draw = random.Random(7)
+    noisy = [Held(2.0 * n, 300 + draw.uniform(-6, 6), 40 + draw.randint(-2, 2)) for n in range(200)]
+    assert growth(noisy) == []
+    assert growth([Held(2.0 * n, 200.0 if n < 50 else 300.0, 40) for n in range(200)]) == []  # filled, and stays
+    leaking = [Held(one.at, one.memory_mib + one.at / 4, one.descriptors + round(one.at / 20)) for one in noisy]
+    assert [one.partition(" ")[0] for one in growth(leaking)] == ["memory", "descriptors"]
+    assert "run longer" in growth(noisy[:10])[0]
+
+
+def test_the_report_shows_what_was_asked_and_what_was_held() -> None:
+    held = [Held(2.0 * n, 300.0 + n, 40) for n in range(10)]
+    shown = page("spike <5>", [seen("answer").told()], ["answer: too slow"], held)
+    assert "spike &lt;5&gt;" in shown
+    assert "answer: too slow" in shown
+    assert shown.count("<polyline") == 2

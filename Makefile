@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test duel crash check bench load evaluate reranker environments locks clean
+.PHONY: help run test duel crash fuzz check bench load evaluate reranker environments locks clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -33,6 +33,9 @@ duel: .venv/.dev.stamp ## Hold finding to its oracle for an hour: 1,000,000 quer
 
 crash: .venv/.dev.stamp ## Kill a writing process and an answering one 1,000 times each, and look at what they left
 	.venv/bin/python -m pytest --crash 1000 tests/proofs/test_crash.py tests/proofs/test_records_crash.py $(ARGS)
+
+fuzz: .venv/.dev.stamp ## Send 10,000 made-up requests to every operation in turn (ARGS="--fuzz 2000" for more)
+	.venv/bin/python -m pytest --fuzz 400 tests/proofs/test_fuzz.py $(ARGS)
 
 check: .venv/.dev.stamp ## Check style, types, import contracts and house rules
 	.venv/bin/ruff check .

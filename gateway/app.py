@@ -32,6 +32,7 @@ from gateway.limits.opening import open_limits
 from gateway.metering import EngineMeter
 from gateway.metrics import Metrics
 from gateway.middleware import RequestEdge
+from gateway.openapi import described
 from gateway.parts import Opening, Parts
 from gateway.readiness import Probe, Readiness
 from gateway.release import ModelVersion, Release
@@ -110,6 +111,7 @@ def create_app(settings: Settings, opening: Opening | None = None) -> FastAPI:
     app.add_exception_handler(HTTPException, rendering.render_http)
     app.add_exception_handler(Exception, rendering.render_unexpected)
     limits = {"": settings.max_body_bytes, "/v1/documents": settings.max_document_bytes}
+    app.openapi = described(app)  # type: ignore[method-assign]  # as FastAPI's manual has it
     app.add_middleware(RequestEdge, metrics=metrics, tracing=tracing, max_body_bytes=limits)
     return app
 

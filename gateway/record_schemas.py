@@ -6,12 +6,12 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
-from pydantic import AwareDatetime, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from gateway.errors import Invalid
 from gateway.feedback import Failure, Rating
 from gateway.reviewing import Verdict
-from gateway.schemas import Strict, Words
+from gateway.schemas import Instant, Strict, Words
 from retrieval.records.book import Place
 from retrieval.records.record import Kept
 
@@ -62,8 +62,8 @@ class RecordsQuery(Paging):
 
     tenant: Words | None = None
     kind: Literal["answer", "feedback", "decision", "erasure"] | None = None
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
+    since: Instant | None = None
+    until: Instant | None = None
 
 
 class PersonQuery(Strict):

@@ -4,7 +4,7 @@ import re
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from retrieval.store import Narrowing
 from serving.generator import Message
@@ -30,7 +30,15 @@ def day_of(given: object) -> date:
     raise ValueError("send a date (2026-11-21) or a time with its offset (2026-11-21T10:00:00Z)")
 
 
+def _written(given: object) -> object:
+    """A number would be read as seconds since 1970."""
+    if not isinstance(given, str) or not _INSTANT.fullmatch(given.upper()):
+        raise ValueError("send a time with its offset (2026-11-21T10:00:00Z)")
+    return given
+
+
 Day = Annotated[date, BeforeValidator(day_of)]
+Instant = Annotated[AwareDatetime, BeforeValidator(_written)]
 
 
 class Strict(BaseModel):

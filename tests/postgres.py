@@ -1,5 +1,6 @@
 """A real PostgreSQL server for the length of a test session, in a directory of its own and on a socket only."""
 
+import asyncio
 import os
 import shutil
 import signal
@@ -7,11 +8,15 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from retrieval.catalog import Catalog
+
 MISSING = "PostgreSQL's server programs are not here: `make test` installs them (Debian: apt-get install postgresql)"
+TEMPLATE = "catalog"
 # Nothing of a test has to survive a power failure.
 CARELESS = ("fsync=off", "full_page_writes=off", "synchronous_commit=off", "listen_addresses=", "max_connections=60")
 
@@ -41,6 +46,11 @@ class Postgres:
         command = [client, "-XAtq", "-v", "ON_ERROR_STOP=1", "-c", statement, *where]
         return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
+    def dump(self, url: str) -> bytes:
+        """Every row of every table, as text."""
+        command = [str(self._programs / "pg_dump"), "--data-only", "--inserts", url]
+        return subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
+
 
 @contextmanager
 def running_postgres() -> Iterator[Postgres]:
@@ -57,6 +67,21 @@ def running_postgres() -> Iterator[Postgres]:
             yield Postgres(programs, directory)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextmanager
+def running_catalogs() -> Iterator[Postgres]:
+    """A server with a database that is a new catalog's, `TEMPLATE`."""
+    with running_postgres() as server:
+        server.run(f"CREATE DATABASE {TEMPLATE}")
+        with ThreadPoolExecutor(1) as aside:  # where no event loop is
+            aside.submit(asyncio.run, _make(server.url(TEMPLATE))).result()
+        yield server
+
+
+async def _make(url: str) -> None:
+    async with Catalog.open(url):
+        pass
 
 
 @contextmanager

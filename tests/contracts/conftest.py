@@ -1,31 +1,19 @@
 """What the contracts are kept on besides the parts that come with Python."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from retrieval.catalog import Catalog
-from tests.postgres import Postgres, running_postgres
-
-TEMPLATE = "catalog"
+from tests.postgres import TEMPLATE, Postgres, running_catalogs
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """One server for all, with a database that is a new catalog's."""
-    with running_postgres() as server:
-        server.run(f"CREATE DATABASE {TEMPLATE}")
-        with ThreadPoolExecutor(1) as aside:  # where no event loop is
-            aside.submit(asyncio.run, _make(server.url(TEMPLATE))).result()
+    with running_catalogs() as server:
         yield server
-
-
-async def _make(url: str) -> None:
-    async with Catalog.open(url):
-        pass
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

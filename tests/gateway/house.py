@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 import re
+import sqlite3
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -11,6 +12,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import msgspec
 import yaml
 from fastapi import FastAPI
@@ -364,10 +366,29 @@ def stored(tenant: str, document: str, version: str) -> str:
     return next(one.text for one in CORPUS if (one.access.tenant, one.id, one.version) == (tenant, document, version))
 
 
-def break_catalog(catalog: Path | str) -> None:
-    """Take the catalog's documents away under a running gateway."""
-    import sqlite3
+DROPPED = "DROP TABLE documents"
+REFUSING = {
+    "sqlite": "CREATE TRIGGER refusing BEFORE INSERT ON documents BEGIN SELECT RAISE(ABORT, 'no'); END",
+    "postgresql": "ALTER TABLE documents ADD CHECK (id = '') NOT VALID",  # whose errors quote the row
+}
 
-    with sqlite3.connect(catalog) as database:
-        database.execute("DROP TABLE documents")
-    database.close()
+
+def break_catalog(catalog: Path | str, statement: str = DROPPED) -> None:
+    """Change the catalog's database under a running gateway; by default its documents are taken away."""
+    if isinstance(catalog, Path):
+        with sqlite3.connect(catalog) as database:
+            database.execute(statement)
+        database.close()
+    else:
+        asyncio.run(_told(catalog, statement))
+
+
+def refuse_documents(catalog: Path | str) -> None:
+    """Have the database take no document any more."""
+    break_catalog(catalog, REFUSING["sqlite" if isinstance(catalog, Path) else "postgresql"])
+
+
+async def _told(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    await connection.execute(statement)
+    await connection.close()

@@ -16,7 +16,15 @@ from gateway.logs import configure_logs
 from retrieval.errors import CatalogError
 from serving.errors import EngineAborted, EngineRefused, EngineUnavailable
 from serving.scripted import Script
-from tests.gateway.house import REFUND, REFUND_QUESTION, House, break_catalog, make_house, opening
+from tests.gateway.house import (
+    REFUND,
+    REFUND_QUESTION,
+    House,
+    break_catalog,
+    make_house,
+    opening,
+    refuse_documents,
+)
 from tests.gateway.librarians import hire, put
 from tests.gateway.test_tracing import Collector, collector
 
@@ -42,9 +50,10 @@ def lines() -> Iterator[io.StringIO]:
 
 
 @pytest.fixture
-def told(tmp_path: Path, lines: io.StringIO, collector: Collector) -> Iterator[House]:
-    """A house whose faults are rendered, and whose every request is traced."""
-    house = hire(make_house(tmp_path, traces_url=collector.url, traces_sample=1.0))
+def told(tmp_path: Path, where: Path | str, lines: io.StringIO, collector: Collector) -> Iterator[House]:
+    """A house on either database, whose faults are rendered, and whose every request is traced."""
+    url = where if isinstance(where, str) else None
+    house = hire(make_house(tmp_path, catalog_url=url, traces_url=collector.url, traces_sample=1.0))
     house.model.says(f"{REFUND[:-1]} [1]. {CANARY}.")
     with TestClient(create_app(house.settings, opening(house)), raise_server_exceptions=False) as client:
         house.client = client
@@ -84,6 +93,7 @@ FAULTS: dict[str, Any] = {
         house.model, "script", Script(("Customers ", EngineAborted("broke", detail=CANARY)))
     ),
     "a catalog that is broken": lambda house: break_catalog(house.settings.catalog),
+    "a catalog that takes no document": lambda house: refuse_documents(house.settings.catalog),
     "nothing": lambda house: None,
 }
 
@@ -134,6 +144,6 @@ def test_with_content_words_are_logged_and_redacted(tmp_path: Path, lines: io.St
     answer = next(line for line in map(json.loads, told.splitlines()) if line["event"] == "answer")
     assert answer["question"] == f"{REFUND_QUESTION} I am [email]."
     assert answer["answer"].startswith("Customers may ask for a refund within 45 days")
-    assert '"text": "no [email]"' in told
+    assert '"text":"no [email]"' in told
     assert "cannot send words to [email]" in told
     assert PERSON not in told

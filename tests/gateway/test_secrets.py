@@ -4,6 +4,7 @@ import json
 import sqlite3
 from pathlib import Path
 
+import pytest
 from starlette.testclient import TestClient
 from structlog.typing import EventDict
 
@@ -11,13 +12,19 @@ from gateway.app import create_app
 from tests.gateway.house import REFUND, make_house, opening
 from tests.gateway.issuer import Issuer, entry, write_identity
 from tests.gateway.librarians import hire, put
+from tests.postgres import TEMPLATE, Postgres
 
 
-def test_no_issued_key_and_no_token_is_in_a_dump_of_any_store(tmp_path: Path, logged: list[EventDict]) -> None:
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_no_issued_key_and_no_token_is_in_a_dump_of_any_store(
+    tmp_path: Path, logged: list[EventDict], database: str, request: pytest.FixtureRequest
+) -> None:
+    server: Postgres | None = request.getfixturevalue("postgres") if database == "postgresql" else None
+    url = server and server.create(TEMPLATE)
     issuer = Issuer()
     (tmp_path / "jwks.json").write_bytes(issuer.jwks())
     identity = write_identity(tmp_path / "identity.yaml", entry(issuer, jwks_file="jwks.json"))
-    house = make_house(tmp_path, identity=identity)
+    house = make_house(tmp_path, identity=identity, catalog_url=url)
     house.model.says(f"{REFUND[:-1]} [1].")
     house.app = create_app(house.settings, opening(house))
     token, mistyped = issuer.token(), f"{house.keys['ana'][:-1]}!"
@@ -40,8 +47,8 @@ def test_no_issued_key_and_no_token_is_in_a_dump_of_any_store(tmp_path: Path, lo
     secrets += [secret[10:] for secret in secrets] + [part.encode() for part in token.split(".")[1:]]
     held = {path.relative_to(tmp_path): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     held[Path("log")], held[Path("metrics")] = json.dumps(logged, default=str).encode(), shown.encode()
-    held |= {Path(f"dump of {path}"): dumped(tmp_path / path) for path in held if path.suffix == ".db"}
-    assert {Path("keys.yaml"), Path("catalog.db"), Path("dump of catalog.db")} <= held.keys()
+    dump = held[Path("dump")] = server.dump(url) if server and url else dumped(tmp_path / "catalog.db")
+    assert b"policies/refunds.md" in dump, "the control: it has what was stored"
     assert b"sha256:" in held[Path("keys.yaml")], "the control: there is something of each key"
     assert [(path, secret) for path, raw in held.items() for secret in secrets if secret in raw] == []
 

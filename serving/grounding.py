@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from serving.claims.lexicon import LIGHT_STEMS, REFERRING, VERBS, term
+from serving.claims.lexicon import LIGHT_STEMS, REFERRING, VERBS, term, word_set
 from serving.claims.passages import Held, Passages
 from serving.claims.phrases import abstains, asks_for_a_side, states_nothing
 from serving.claims.sentences import split_sentences
@@ -18,7 +18,8 @@ from serving.prompt import Evidence
 
 STANDS_ALONE = 3  # content words: what has fewer and no verb says something only together with its question
 _YES_OR_NO = re.compile(r"\W*(?:yes|no|yeah|nope|ja|nein|oui|non)\W*", re.IGNORECASE)
-_JOINT = re.compile(r"(?:,|;)?\s+(?:and|but|while|whereas|und|aber|et|mais)\s+|;\s+", re.IGNORECASE)
+_JOINING = word_set("and but while whereas und aber et mais")
+_JOINT = re.compile(rf"(?:,|;)?\s+(?:{'|'.join(sorted(_JOINING))})\s+|;\s+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,7 @@ class _Judge:
         return self._citations(claim, start, end) or self._clause_by_clause(start, end)
 
     def _claim(self, start: int, end: int) -> Claim:
-        terms = Terms(blank_markers(self._answer[start:end]))
+        terms = self._passages.terms(blank_markers(self._answer[start:end]))
         new = frozenset(terms.words) - self._asked
         new_figures = frozenset(terms.figures) - self._asked_figures
         asserts = bool(new - LIGHT_STEMS or new_figures) or self._polar
@@ -145,7 +146,10 @@ class _Judge:
 
     def _clause_by_clause(self, start: int, end: int) -> tuple[Citation, ...]:
         """Citations of each clause, where every clause has its own subject and verb and every one is held."""
-        cuts = [(start + found.start(), start + found.end()) for found in _JOINT.finditer(self._answer[start:end])]
+        said = self._answer[start:end]
+        if ";" not in said and _JOINING.isdisjoint(said.casefold().split()):
+            return ()
+        cuts = [(start + found.start(), start + found.end()) for found in _JOINT.finditer(said)]
         clauses = list(zip([start, *(cut[1] for cut in cuts)], [*(cut[0] for cut in cuts), end], strict=True))
         if not cuts or not all(_stands_alone(blank_markers(self._answer[a:b])) for a, b in clauses):
             return ()

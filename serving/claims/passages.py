@@ -3,15 +3,15 @@
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from heapq import nsmallest
+from itertools import chain
+from typing import NamedTuple
 
-from serving.claims.figures import Figure, find_figures
-from serving.claims.lexicon import REFERRING, stem
+from serving.claims.lexicon import REFERRING
 from serving.claims.phrases import asks_for_a_side
 from serving.claims.sentences import Span, split_sentences
-from serving.claims.support import Above, Claim, Window, rarity, support, units_in
-from serving.claims.terms import Terms, quick_terms
+from serving.claims.support import Above, Claim, Window, rarity, support
+from serving.claims.terms import Terms
+from serving.claims.tokens import quick_terms
 from serving.prompt import Evidence
 
 _NUMBERING = re.compile(r"(?:\d+(?:\.\d+)*\.?|[A-Z]\.)\s+")
@@ -21,8 +21,7 @@ _NO = re.compile(r"(?:no|not|never|nein|nie|non)\b", re.IGNORECASE)
 CANDIDATES = 12  # windows read closely for one sentence: those that share most with it
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(NamedTuple):
     """Where a claim is held best: `start` and `end` are code points into the evidence's text."""
 
     evidence: Evidence
@@ -34,11 +33,10 @@ class Held:
 _Place = tuple[int, int, int]  # passage, first and last unit
 
 
-@dataclass(frozen=True, slots=True)
-class _Unit:
+class _Unit(NamedTuple):
     start: int
     end: int
-    words: frozenset[str]
+    terms: Terms
     above: tuple[str, ...]  # title, headings, table header or list lead-in it stands under
     above_words: frozenset[str]
     leans: bool  # it speaks of what the unit before it named
@@ -50,10 +48,16 @@ class Passages:
     def __init__(self, evidence: Sequence[Evidence]) -> None:
         self._evidence = evidence
         self._units = [tuple(_units(one)) for one in evidence]
-        found = Counter(word for units in self._units for unit in units for word in unit.words)
-        self._weight = rarity(found, sum(map(len, self._units)))
+        units = [unit for units in self._units for unit in units]
+        found = Counter(chain.from_iterable([unit.terms.quick for unit in units]))
+        self._weight = rarity(found, len(units))
+        self._said = {unit.terms.text: unit.terms for unit in units}
         self._read: dict[_Place, Window] = {}
         self._above: dict[tuple[str, ...], Above] = {}
+
+    def terms(self, said: str) -> Terms:
+        """What a sentence says; of one that stands in the evidence word for word, what was read there."""
+        return self._said.get(said) or Terms(said)
 
     def best(self, claim: Claim, at_least: float, marker: int | None = None) -> Held | None:
         """The window that holds the claim best, in the passage with that marker or anywhere; ties go to the first."""
@@ -65,13 +69,16 @@ class Passages:
             if score >= at_least and (best is None or score > best.support):
                 units = self._units[passage]
                 best = Held(self._evidence[passage], units[first].start, units[last].end, score)
+                if score == 1.0:
+                    break
         return best
 
     def _candidates(self, claim: Claim, at_least: float, marker: int | None) -> Iterator[tuple[float, _Place]]:
         """Windows that share most with the claim, each with the most support it could give."""
         words = {word: self._weight(word) for word in frozenset(claim.terms.words)}
         figures = {figure.value: self._weight(figure.value) for figure in claim.terms.figures}
-        total = sum(words.values()) + sum(figures.values())
+        said = sum(figures.values())
+        total = sum(words.values()) + said
         wanted = words | figures
         scored = [
             (-score, last - first, passage, first)
@@ -79,10 +86,11 @@ class Passages:
             if marker is None or one.marker == marker
             for first, last, score in _scores(self._units[passage], wanted)
         ]
-        for _, longer, passage, first in nsmallest(CANDIDATES, scored):
+        scored.sort()
+        for _, longer, passage, first in scored[:CANDIDATES]:
             units = self._units[passage][first : first + longer + 1]
-            known = units[0].above_words.union(*(unit.words for unit in units))
-            most = (sum(figures.values()) + sum(words[word] for word in words.keys() & known)) / total
+            known = units[0].above_words.union(*[unit.terms.quick for unit in units])
+            most = (said + sum(map(words.__getitem__, words.keys() & known))) / total
             if most >= at_least:
                 yield most, (passage, first, first + longer)
 
@@ -96,22 +104,9 @@ class Passages:
         evidence, units = self._evidence[passage], self._units[passage]
         above = units[first].above
         if above not in self._above:
-            self._above[above] = _above(above)
-        return Window(Terms(evidence.text[units[first].start : units[last].end]), self._above[above])
-
-
-def _above(texts: tuple[str, ...]) -> Above:
-    words = frozenset(stem(word) for text in texts for word in text.casefold().split())
-    return Above(
-        words=words.union(*map(quick_terms, texts)),
-        figures=_figures([text for text in texts if not text.endswith("?")]),
-        units=frozenset().union(*map(units_in, texts)),
-        scopes=tuple(scope for text in texts if text.endswith(":") for scope in Terms(text).scopes),
-    )
-
-
-def _figures(texts: Sequence[str]) -> tuple[Figure, ...]:
-    return tuple(found.figure for text in texts for found in find_figures(text))
+            self._above[above] = Above(above)
+        terms = units[first].terms if first == last else Terms(evidence.text[units[first].start : units[last].end])
+        return Window(terms, self._above[above])
 
 
 def _scores(units: Sequence[_Unit], wanted: dict[str, float]) -> Iterator[tuple[int, int, float]]:
@@ -119,7 +114,7 @@ def _scores(units: Sequence[_Unit], wanted: dict[str, float]) -> Iterator[tuple[
     words, weigh = frozenset(wanted), wanted.__getitem__
     before: frozenset[str] = frozenset()
     for position, unit in enumerate(units):
-        shared = words & unit.words
+        shared = words & unit.terms.quick
         if shared:
             yield position, position, sum(map(weigh, shared))
             if unit.leans and not before <= shared:
@@ -143,10 +138,9 @@ def _units(evidence: Evidence) -> Iterator[_Unit]:
             lead, before = (said,), None
             continue
         lead = _lead(lead, before, span, said, text)
-        words = quick_terms(said)
         above_words = head_words | _terms_of(lead) if lead else head_words
         leans = before is not None and _leans(said, before, span)
-        yield _Unit(span.start, span.end, words, (*heads, *lead), above_words, leans)
+        yield _Unit(span.start, span.end, Terms(said), (*heads, *lead), above_words, leans)
         before = span
 
 

@@ -51,6 +51,8 @@ _GOES_ON = re.compile(
     r"[,;:\u2013\u2014-]\s*(?:but|however|though|although|so|therefore|aber|mais)\b|\bbut\b", re.IGNORECASE
 )
 _BULLET = re.compile(r"^\s*(?:[-*+\u2022]|\d{1,3}[.)])?[\s*_>#]*")
+_WORD = re.compile(r"[^\W_]+")
+_PART_END = re.compile(r"[.!?:,]\s+")
 _POLAR = re.compile(
     r"\s*(?:is|are|was|were|do|does|did|can|could|may|might|must|should|shall|will|would|has|have|had|am|ist|sind|darf"
     r"|kann|muss|wird|hat|gibt|est-ce)\b",
@@ -67,7 +69,7 @@ def states_nothing(sentence: str) -> bool:
 def abstains(sentence: str, abstention: str) -> bool:
     """The sentence says only that the answer is not known: in the words agreed on, or in those of the list above."""
     bare = _bare(sentence)
-    if abstention and _plain(bare) in _agreed(abstention):
+    if abstention and _agrees(bare, abstention):
         return True
     found = _ABSTAINING.match(bare)
     return found is not None and _GOES_ON.search(bare, found.end()) is None
@@ -75,7 +77,7 @@ def abstains(sentence: str, abstention: str) -> bool:
 
 def asks_for_a_side(question: str) -> bool:
     """The question can be answered with yes or no."""
-    last = re.split(r"[.!?:,]\s+", question.strip())[-1]
+    last = _PART_END.split(question.strip())[-1]
     return _POLAR.match(last) is not None
 
 
@@ -83,14 +85,24 @@ def _bare(sentence: str) -> str:
     return _BULLET.sub("", sentence).strip(" \"'*_\u201c\u201d\n\t").replace("\u2019", "'")
 
 
+def _agrees(bare: str, abstention: str) -> bool:
+    first = _WORD.search(bare.casefold())
+    return (first[0] if first else "") in _first_words(abstention) and _plain(bare) in _agreed(abstention)
+
+
 def _plain(text: str) -> str:
-    return " ".join("".join(letter if letter.isalnum() else " " for letter in text.casefold()).split())
+    return " ".join(_WORD.findall(text.casefold()))
 
 
 @lru_cache(maxsize=64)
 def _agreed(abstention: str) -> frozenset[str]:
     """A template's own wording, whole and sentence by sentence."""
     return frozenset(map(_plain, (abstention, *_parts(abstention))))
+
+
+@lru_cache(maxsize=64)
+def _first_words(abstention: str) -> frozenset[str]:
+    return frozenset(wording.partition(" ")[0] for wording in _agreed(abstention))
 
 
 def _parts(abstention: str) -> list[str]:

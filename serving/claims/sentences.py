@@ -2,8 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from serving.claims.lexicon import word_set
 from serving.markers import MARKER_PATTERN
@@ -15,7 +14,8 @@ _ROW = re.compile(r"\s*\|.*\||[^|\n]+(?:\s\|\s[^|\n]+)+|[^\t\n]+(?:\t[^\t\n]*)+"
 _ROW_RULE = re.compile(r"[\s|:+-]+")
 _STRONG_END = re.compile(r"[.!?:;\u2026\u3002]\W*$")
 _END = re.compile(
-    r"(?:[.!?\u2026]+[\"'\u201d\u2019\u00bb)\]*_]*(?:\s*" + MARKER_PATTERN + r")*(?=\s|$)|[\u3002\uff01\uff1f])"
+    r"[.!?\u2026\u3002\uff01\uff1f](?:(?<=[\u3002\uff01\uff1f])"
+    r"|[.!?\u2026]*[\"'\u201d\u2019\u00bb)\]*_]*(?:\s*" + MARKER_PATTERN + r")*(?=\s|$))"
 )
 _ABBREVIATIONS = word_set(
     """e.g i.e etc vs cf approx ca no nos nr art sec fig figs eq p pp vol ch al mr mrs ms dr prof st jr sr inc ltd co
@@ -28,8 +28,7 @@ SHORT_LINE = 50  # a shorter line before a capital is not a wrapped one
 Kind = Literal["sentence", "item", "row", "heading"]
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """One sentence, list item or table row, without the white space around it; `block` numbers its paragraph or
     table."""
 
@@ -39,8 +38,7 @@ class Span:
     block: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
+class _Line(NamedTuple):
     start: int
     end: int
     kind: Kind

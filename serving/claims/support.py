@@ -8,18 +8,19 @@ nothing, however many words agree. It prefers to miss support over inventing it.
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import permutations
 
-from serving.claims.figures import Figure, readings
+from serving.claims.figures import Figure, find_figures, readings
 from serving.claims.lexicon import LIGHT_STEMS, OVERCLAIMS, UNITS, opposites, stem
 from serving.claims.restrictions import scope_differs
-from serving.claims.scopes import Scope
 from serving.claims.terms import Terms
+from serving.claims.tokens import quick_terms
 
 LIGHT_WEIGHT = 0.35
 ANSWERS_FROM = 1 / 3  # the share of the question's words that stand where a bare "45 days" may be taken from
 LONGEST_INVENTION = 2  # content words in a row that a paraphrase may have of its own
+_BRACKETS = str.maketrans("()", "  ")
 _OVERCLAIMS = frozenset(map(stem, OVERCLAIMS))
 
 
@@ -35,14 +36,27 @@ class Claim:
     leans_on: frozenset[str] = frozenset()  # the question's words, where the sentence says too little to stand alone
 
 
-@dataclass(frozen=True, slots=True)
 class Above:
-    """What the words say that a window stands under: title, headings, table header, list lead-in."""
+    """What the texts say that a window stands under: title, headings, table header, list lead-in."""
 
-    words: frozenset[str]
-    figures: tuple[Figure, ...]
-    units: frozenset[str]
-    scopes: tuple[Scope, ...]
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._texts = texts
+        self.scopes = tuple(scope for text in texts if text.endswith(":") for scope in Terms(text).scopes)
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        words = frozenset(stem(word) for text in self._texts for word in text.casefold().split())
+        return words.union(*map(quick_terms, self._texts))
+
+    @cached_property
+    def figures(self) -> tuple[Figure, ...]:
+        return tuple(found.figure for text in self._texts if not text.endswith("?") for found in find_figures(text))
+
+    @cached_property
+    def units(self) -> frozenset[str]:
+        """Units that are named without a number."""
+        words = "\n".join(self._texts).casefold().translate(_BRACKETS).split()
+        return frozenset(UNITS[word] for word in words if word in UNITS)
 
 
 @dataclass(frozen=True)
@@ -60,6 +74,7 @@ class Window:
 def rarity(documents: Mapping[str, int], units: int) -> Callable[[str], float]:
     """The weight of a word, given in how many of `units` sentences of the evidence each stands."""
 
+    @cache
     def weight(word: str) -> float:
         plain = math.log1p((units + 1) / (documents.get(word, 0) + 0.5))
         return plain * LIGHT_WEIGHT if word in LIGHT_STEMS else plain
@@ -69,12 +84,14 @@ def rarity(documents: Mapping[str, int], units: int) -> Callable[[str], float]:
 
 def support(claim: Claim, window: Window, weight: Callable[[str], float]) -> float:
     """0 to 1; 0 as soon as one difference rules it out."""
-    if len(claim.leans_on & window.known) < len(claim.leans_on) * ANSWERS_FROM:
+    if claim.leans_on and len(claim.leans_on & window.known) < len(claim.leans_on) * ANSWERS_FROM:
         return 0.0
-    if not claim.asserts or any(differs(claim.terms, window) for differs in DIFFERENCES):
+    said, scopes = claim.terms, window.above.scopes
+    if not claim.asserts:
         return 0.0
-    said = claim.terms
-    if scope_differs(said, claim.asked, window.terms, window.above.scopes):
+    if said is window.terms and not scopes:
+        return 1.0  # word for word: nothing that follows can tell a sentence from itself
+    if any(differs(said, window) for differs in DIFFERENCES) or scope_differs(said, claim.asked, window.terms, scopes):
         return 0.0
     everything = _share(frozenset(said.words), said.figures, window, weight)
     if not (claim.new or claim.new_figures):
@@ -205,13 +222,6 @@ def _invents(said: Terms, window: Window) -> bool:
 
 def _figure_parts(figures: Sequence[Figure]) -> frozenset[str]:
     return frozenset(part for figure in figures for part in (figure.value, figure.unit))
-
-
-def units_in(text: str) -> frozenset[str]:
-    """Units that a table header or lead-in names without a number."""
-    return frozenset(
-        UNITS[word] for word in text.casefold().replace("(", " ").replace(")", " ").split() if word in UNITS
-    )
 
 
 DIFFERENCES: tuple[Callable[[Terms, Window], bool], ...] = (

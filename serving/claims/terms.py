@@ -1,6 +1,5 @@
 """What one sentence says, as far as its words tell: content, figures, names, polarity and what is said of what."""
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,22 +17,17 @@ from serving.claims.lexicon import (
     NEGATION_SCOPE,
     NEGATIONS,
     NOT_A_NEGATION,
-    NUMBER_WORDS,
     OBLIGED,
     OVERCLAIMS,
     PERMITTED,
     PREPOSITIONS,
     VERBS,
-    stem,
-    term,
     word_set,
 )
 from serving.claims.scopes import Scope, read_scopes
-from serving.claims.tokens import Token, tokens_of
+from serving.claims.tokens import Token, quick_terms, tokens_of
 
-_RAW = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)*|\d+(?:[.,]\d+)*")
 _POLAR = NEGATIONS | LACKING | NEGATING_VERDICTS
-_NUMBERS = frozenset(NUMBER_WORDS)
 _GERMAN = word_set("der die das den und ist nicht ein eine wird werden f\u00fcr mit")
 
 
@@ -53,19 +47,26 @@ class Terms:
     """
 
     def __init__(self, text: str) -> None:
-        found = find_figures(text)
-        self._text = text
-        self._tokens = tokens_of(_without(found, text))
-        self._folded = frozenset(token.folded for token in self._tokens)
-        self._quick = quick_terms(text)
-        self.figures = tuple(one.figure for one in found)
-        # content words in order, figures and their units apart
-        self.words = tuple(token.term for token in self._tokens if token.term)
+        self.text = text
+
+    @cached_property
+    def quick(self) -> frozenset[str]:
+        """Content words and plain numbers."""
+        return quick_terms(self.text)
+
+    @cached_property
+    def figures(self) -> tuple[Figure, ...]:
+        return tuple([one.figure for one in self._found])
+
+    @cached_property
+    def words(self) -> tuple[str, ...]:
+        """Content words in order, figures and their units apart."""
+        return tuple([token.term for token in self._tokens if token.term])
 
     @cached_property
     def bag(self) -> frozenset[str]:
         """All words."""
-        return frozenset(map(stem, self._folded)) | self._quick
+        return self.quick.union([token.stem for token in self._tokens])
 
     @cached_property
     def names(self) -> frozenset[str]:
@@ -73,7 +74,7 @@ class Terms:
 
     @cached_property
     def polarity(self) -> Polarity:
-        return _polarity(self._text, self._folded, self._quick)
+        return _polarity(self.text, self._folded, self.quick)
 
     @cached_property
     def subject(self) -> frozenset[str]:
@@ -126,15 +127,20 @@ class Terms:
         return not OVERCLAIMS.isdisjoint(self._folded)
 
     @cached_property
+    def _found(self) -> tuple[Found, ...]:
+        return find_figures(self.text)
+
+    @cached_property
+    def _tokens(self) -> list[Token]:
+        return tokens_of(_without(self._found, self.text))
+
+    @cached_property
+    def _folded(self) -> frozenset[str]:
+        return frozenset([token.folded for token in self._tokens])
+
+    @cached_property
     def _clauses(self) -> list[list[Token]]:
         return list(_by_clause(self._tokens))
-
-
-def quick_terms(text: str) -> frozenset[str]:
-    """Content words and plain numbers: enough to find the windows worth reading."""
-    raw = _RAW.findall(text.casefold())
-    found = frozenset(map(term, raw)) - {""}
-    return found if _NUMBERS.isdisjoint(raw) else found.union(NUMBER_WORDS[w] for w in _NUMBERS.intersection(raw))
 
 
 def _without(found: Sequence[Found], text: str) -> str:

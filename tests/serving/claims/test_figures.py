@@ -56,6 +56,24 @@ def test_bounds(text: str, bound: str) -> None:
     assert figures(text) == [("5", "day", bound)]
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("In 2024 we had 007 cases", [("2024", "", ""), ("7", "", "")]),
+        ("at least 5 of 30 May", [("5", "", ">"), ("--05-30", "date", "")]),
+        ("4 may 7", [("--05-04", "date", ""), ("7", "", "")]),
+        ("USD 500 men 3 pm", [("500", "usd", ""), ("15:00", "time", "")]),
+        ("5 (business) 6 business days", [("5", "", ""), ("6", "workday", "")]),
+        ("1\u00a0000 \u00b2 2", [("1000", "", ""), ("2", "", "")]),
+        ("drei\u00dfig Tage, drei\u00dfig tausend", [("30", "day", ""), ("30000", "", "")]),
+        ("someone has one day", [("1", "day", "")]),
+        ("nobody knows it", []),
+    ],
+)
+def test_figures_among_other_words(text: str, found: list[tuple[str, str, str]]) -> None:
+    assert figures(text) == found
+
+
 def test_ranges_share_their_unit() -> None:
     assert figures("5 to 7 days, 2-3 hours") == [
         ("5", "day", ""), ("7", "day", ""), ("2", "hour", ""), ("3", "hour", "")

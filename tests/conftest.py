@@ -24,6 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--machine", type=int, default=60, help="runs of the state machine, of 40 steps each")
     parser.addoption("--crash", type=int, default=100, help="kills of a process that writes")
     parser.addoption("--fuzz", type=int, default=8, help="requests that are made up for each operation")
+    parser.addoption("--leave", type=int, default=100, help="clients that leave at a random moment")
 
 
 def pytest_configure(config: pytest.Config) -> None:

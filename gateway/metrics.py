@@ -194,7 +194,7 @@ class Metrics:
         self._request_seconds.labels(route).observe(seconds)
 
     def budget_refused(self, limit: str, whose: str, tenant: str) -> None:
-        """Count a refusal: which limit, and whether it was the tenant's or the key's."""
+        """Count a refusal: which limit, and whether it was the tenant's, the key's or the person's."""
         self._budget_refusals.labels(limit, whose, self.tenant(tenant)).inc()
 
     def found(self, index: str, found: Counted) -> None:

@@ -73,7 +73,7 @@ class Settings(BaseSettings, Layout):
     max_concurrency: int = 64
     """Requests in flight per tenant, unless the limits say otherwise; above it the answer is 429."""
     limits: Path | None = None
-    """The file of limits per tenant and key; without one, requests in flight alone are limited."""
+    """The file of limits per tenant, key and person; without one, requests in flight alone are limited."""
     redis_url: SecretStr | None = None
     """Redis or Valkey, where all gateway processes count together; without one, each counts for itself."""
     redis_lost_share: Annotated[float, Field(gt=0, le=1)] = 0.25

@@ -1,5 +1,6 @@
-"""May they, now: one request's way in and out, past the budgets of its tenant and of its key."""
+"""May they, now: one request's way in and out, past the budgets of its tenant and of its key or its person."""
 
+import hashlib
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -14,12 +15,11 @@ from gateway.limits.caps import MEASURES, NANO, NO_CAPS, InForce
 from serving.cost import Tokens
 
 RawHeaders: TypeAlias = Sequence[tuple[bytes, bytes]]
-_KEY = "key:"
 _HEADERS = {
     measure: tuple(f"x-ratelimit-{field}-{measure}".encode() for field in ("limit", "remaining", "reset"))
     for measure in ("concurrency", *MEASURES)
 }
-_NAMES = {"tenant": "your tenant", "key": "this API key"}
+_NAMES = {"tenant": "your tenant", "key": "this API key", "person": "your account"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +95,14 @@ class Limits:
         return await self._budgets.look(claims)
 
     def claims(self, caller: Caller) -> tuple[Claim, ...]:
-        """Whose budgets a caller's request takes from: its tenant's, and those of its key where that has any."""
+        """Whose budgets a caller's request takes from: its tenant's, and those of its key or person that have any."""
         tenant, limited = caller.principal.tenant, self._in_force.limited
-        claims = (self.of_tenant(tenant),)
-        if caller.credential.startswith(_KEY):
-            caps = limited.of_key(caller.credential.removeprefix(_KEY))
-            if caps != NO_CAPS:
-                return (*claims, Claim("key", tenant, caller.credential, caps))
-        return claims
+        by, _, named = caller.credential.partition(":")
+        if by == "key" and (caps := limited.of_key(named)) != NO_CAPS:
+            return self.of_tenant(tenant), Claim("key", tenant, caller.credential, caps)
+        if by == "issuer" and (caps := limited.of_person(named)) != NO_CAPS:
+            return self.of_tenant(tenant), Claim("person", tenant, _account(caller.principal.subject), caps)
+        return (self.of_tenant(tenant),)
 
     def of_tenant(self, tenant: str) -> Claim:
         """A tenant's budgets alone."""
@@ -121,8 +121,13 @@ class Limits:
         return outcome
 
 
+def _account(subject: str) -> str:
+    """What a ledger knows somebody by: it may be elsewhere, and no erasure of people reaches it."""
+    return f"person:{hashlib.sha256(subject.encode()).hexdigest()}"
+
+
 def headers_of(levels: Iterable[Level]) -> RawHeaders:
-    """OpenAI's `x-ratelimit-*`: of each measure the limit that is nearest, the tenant's or the key's."""
+    """OpenAI's `x-ratelimit-*`: of each measure the limit that is nearest, the tenant's, the key's or the person's."""
     nearest: dict[str, Level] = {}
     for level in levels:
         if level.measure not in nearest or level.remaining < nearest[level.measure].remaining:

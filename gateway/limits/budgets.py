@@ -8,7 +8,7 @@ from gateway.limits.caps import MEASURES, NANO, Caps, Measure
 
 SLOTS = 50  # parts of a window: what was taken leaves it at most one part late, never early
 SOON_SECONDS = 1.0  # when something in flight may have ended
-Whose = Literal["tenant", "key"]
+Whose = Literal["tenant", "key", "person"]
 State = Literal["in process", "shared", "degraded"]
 
 
@@ -26,7 +26,7 @@ class Amounts(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Somebody's budgets: a tenant's, or those of one of its keys."""
+    """Somebody's budgets: a tenant's, or those of one of its keys or people, whose account `key` names."""
 
     whose: Whose
     tenant: str

@@ -1,4 +1,4 @@
-"""What tenants and keys may take: `limits.yaml` as values, whole and valid, or refused with the reason."""
+"""What tenants, keys and people may take: `limits.yaml` as values, whole and valid, or refused with the reason."""
 
 import re
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """The limits of one tenant or key; None is no limit."""
+    """The limits of one tenant, key or person; None is no limit."""
 
     concurrency: int | None = None
     requests: Rate | None = None
@@ -55,12 +55,14 @@ NO_CAPS = Caps()
 
 @dataclass(frozen=True, slots=True)
 class Limited:
-    """What every tenant and every key may take, and what single ones may instead."""
+    """What every tenant, key and person may take, and what single ones, or an issuer's people, may instead."""
 
     tenant: Caps
     key: Caps = NO_CAPS
     tenants: Mapping[str, Caps] = field(default_factory=dict)
     keys: Mapping[str, Caps] = field(default_factory=dict)
+    person: Caps = NO_CAPS
+    issuers: Mapping[str, Caps] = field(default_factory=dict)
 
     def of_tenant(self, tenant: str) -> Caps:
         """A tenant's limits."""
@@ -69,6 +71,10 @@ class Limited:
     def of_key(self, prefix: str) -> Caps:
         """The limits of the key that begins like this."""
         return self.keys.get(prefix, self.key)
+
+    def of_person(self, issuer: str) -> Caps:
+        """The limits of each person who comes with a token of this issuer."""
+        return self.issuers.get(issuer, self.person)
 
 
 class InForce(Protocol):
@@ -110,12 +116,14 @@ class _Written(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class _Defaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tenant: _Written = _Written()
     key: _Written = _Written()
+    person: _Written = _Written()
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     defaults: _Defaults = _Defaults()
     tenants: dict[str, _Written] = {}
     keys: dict[str, _Written] = {}
+    issuers: dict[str, _Written] = {}
 
 
 def parse_limits(raw: bytes, concurrency: int) -> Limited:
@@ -126,11 +134,14 @@ def parse_limits(raw: bytes, concurrency: int) -> Limited:
         raise LimitsRefused(f"the limits are not valid: {error}") from error
     tenant = written.defaults.tenant.over(Caps(concurrency), "defaults.tenant")
     key = written.defaults.key.over(NO_CAPS, "defaults.key")
+    person = written.defaults.person.over(NO_CAPS, "defaults.person")
     return Limited(
         tenant,
         key,
         {name: one.over(tenant, f"tenants.{name}") for name, one in written.tenants.items()},
         {name: one.over(key, f"keys.{name}") for name, one in written.keys.items()},
+        person,
+        {name: one.over(person, f"issuers.{name}") for name, one in written.issuers.items()},
     )
 
 

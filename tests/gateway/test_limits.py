@@ -18,6 +18,7 @@ from gateway.limits.caps import LimitsRefused
 from serving.errors import EngineAborted, EngineUnavailable
 from serving.scripted import Script
 from tests.gateway.house import CORPUS, REFUND, House, make_house, opening, pinned_manifest
+from tests.gateway.issuer import Issuer, entry, write_identity
 from tests.redis_server import running_redis
 
 MakeHouse = Callable[..., AbstractContextManager[House]]
@@ -113,6 +114,32 @@ def test_a_key_has_limits_of_its_own(limited: MakeHouse, tmp_path: Path) -> None
         assert refused.json()["error"]["message"].startswith("this API key may take 1 requests in any 3600 s")
         assert house.ask(caller="hanneke").status_code == 200
         assert house.metrics()['twinpin_budget_refusals_total{limit="requests",tenant="other",whose="key"}'] == 1
+
+
+def test_each_person_of_an_issuer_has_limits_of_their_own(limited: MakeHouse, tmp_path: Path) -> None:
+    issuer = Issuer()
+    (tmp_path / "jwks.json").write_bytes(issuer.jwks())
+    identity = write_identity(tmp_path / "identity.yaml", entry(issuer, jwks_file="jwks.json"))
+    limits = f"{{defaults: {{person: {{requests: 1/hour}}}}, issuers: {{'{issuer.url}': {{requests: 2/hour}}}}}}"
+    with running_redis() as redis, limited(limits, identity=identity, redis_url=redis.url) as house:
+
+        def ask(subject: str) -> Response:
+            bearer = {"authorization": f"Bearer {issuer.token(sub=subject)}"}
+            return house.client.post("/v1/answer", json={"question": "refund?"}, headers=bearer)
+
+        assert [requests(ask("ana"), "remaining") for _ in range(2)] == ["1", "0"]
+        refused = ask("ana")
+        assert (refused.status_code, refused.json()["error"]["code"]) == (429, "rate_limit_exceeded")
+        assert refused.json()["error"]["message"].startswith("your account may take 2 requests in any 3600 s, and has")
+        assert ask("bob").status_code == 200, "another person is not kept waiting"
+        assert "x-ratelimit-limit-requests" not in house.ask().headers, "a key has limits of keys"
+        bearer = {"authorization": f"Bearer {issuer.token(sub='ana')}"}
+        levels = house.client.get("/v1/usage", headers=bearer).json()["limits"]
+        assert [(one["of"], one["measure"], one["used"]) for one in levels][-1] == ("person", "requests", 2)
+        assert house.metrics()['twinpin_budget_refusals_total{limit="requests",tenant="other",whose="person"}'] == 1
+        held = redis.run("KEYS", "*").splitlines()
+        assert any("person" in name for name in held)
+        assert not any("ana" in name for name in held), "the ledger names nobody"
 
 
 def test_limits_of_single_tenants_and_keys_change_what_they_name(limited: MakeHouse, tmp_path: Path) -> None:

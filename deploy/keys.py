@@ -2,7 +2,6 @@
 
 import fcntl
 import hashlib
-import os
 import re
 import secrets
 from collections.abc import Iterable, Iterator
@@ -15,6 +14,7 @@ import msgspec
 import yaml
 
 from retrieval.acl import invalid_grants, is_tenant
+from retrieval.durable import OWNER, replace_file
 
 SCOPES = frozenset(
     {
@@ -176,9 +176,5 @@ def _exclusive(path: Path) -> Iterator[None]:
 
 
 def _write(path: Path, keys: list[ApiKey]) -> None:
-    """Readers see the old file or the new one; only the owner can read it."""
-    draft = path.with_suffix(".draft")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        yaml.safe_dump(msgspec.to_builtins(_File(keys)), file, sort_keys=False)
-    draft.replace(path)
+    """Only the owner can read it."""
+    replace_file(path, yaml.safe_dump(msgspec.to_builtins(_File(keys)), sort_keys=False, encoding="utf-8"), OWNER)

@@ -1,7 +1,6 @@
 """The sample corpus as the command line uses it: its documents, its callers and their keys."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import yaml
 from deploy.keys import create_key, read_keys
 from deploy.settings import Settings
 from retrieval.acl import Principal
+from retrieval.durable import OWNER, replace_file
 
 SAMPLE = Path(__file__).parent / "sample"
 DOCUMENTS = SAMPLE / "documents"
@@ -36,17 +36,10 @@ def sample_keys(settings: Settings) -> dict[str, str]:
             settings.keys, tenant=who.tenant, subject=who.subject, groups=who.groups, scopes=who.scopes
         )
     if missing:
-        _write(path, held)
+        replace_file(path, json.dumps(held, indent=2).encode(), OWNER)
     return held
 
 
 def _callers() -> dict[str, Any]:
     rows = yaml.safe_load((SAMPLE / "callers.yaml").read_text("utf-8"))["callers"]
     return {row["name"]: row for row in rows}
-
-
-def _write(path: Path, held: dict[str, str]) -> None:
-    draft = path.with_suffix(".draft")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        json.dump(held, file, indent=2)
-    draft.replace(path)

@@ -1,6 +1,5 @@
 """The pins that were last in force, in a file of their own: what a start falls back to, and where generations go on."""
 
-import os
 from pathlib import Path
 
 import msgspec
@@ -8,6 +7,7 @@ import structlog
 
 from deploy.pinboard import ReleaseConfigError
 from deploy.pins import Applied
+from retrieval.durable import replace_file
 
 _log = structlog.get_logger()
 
@@ -30,13 +30,8 @@ class LastGood:
 
     def write(self, applied: Applied) -> None:
         """Durable when this returns; ReleaseConfigError when it cannot be written."""
-        draft = self._path.with_suffix(".draft")
         try:
-            draft.parent.mkdir(parents=True, exist_ok=True)
-            with draft.open("wb") as file:
-                file.write(msgspec.json.format(msgspec.json.encode(applied), indent=2))
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(self._path)
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            replace_file(self._path, msgspec.json.format(msgspec.json.encode(applied), indent=2))
         except OSError as error:
             raise ReleaseConfigError(f"{self._path.name!r} cannot be written: {error.strerror}") from error

@@ -1,7 +1,6 @@
 """How far the chain is, signed and beside the database: a chain that was cut or made anew does not fit it."""
 
 import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,10 +8,10 @@ from pathlib import Path
 
 import msgspec
 
+from retrieval.durable import replace_file
 from retrieval.errors import CatalogError
 from retrieval.receipt import Signer
 from retrieval.records.chain import Head
-from retrieval.records.segments import sync_folder
 
 _KIND = "record-head+jws"
 
@@ -29,7 +28,7 @@ class HeadFile:
         with self._mapped("written to"), self._alone():
             known = self.read()
             if known is None or known.sequence < head.sequence:
-                self._replace(self.signer.seal(msgspec.json.encode(head), _KIND))
+                replace_file(self.path, self.signer.seal(msgspec.json.encode(head), _KIND).encode("ascii"))
 
     def read(self) -> Head | None:
         """The head as it was signed; ReceiptInvalid when somebody else wrote it."""
@@ -39,15 +38,6 @@ class HeadFile:
             except FileNotFoundError:
                 return None
         return msgspec.json.decode(self.signer.unseal(signed, _KIND), type=Head)
-
-    def _replace(self, signed: str) -> None:
-        draft = self.path.with_name(f"{self.path.name}.draft")
-        with draft.open("w", encoding="ascii") as file:
-            file.write(signed)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self.path)
-        sync_folder(self.path.parent)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

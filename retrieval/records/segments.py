@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from retrieval.durable import sync_folder
+
 _FRAME = struct.Struct(">II")  # length and CRC of what follows
 FRAME_BYTES = _FRAME.size
 SUFFIX, DAMAGED = ".spool", ".damaged"
@@ -93,15 +95,6 @@ def set_aside(segment: Segment) -> Path:
 def framed(payload: bytes) -> bytes:
     """A frame."""
     return _FRAME.pack(len(payload), zlib.crc32(payload)) + payload
-
-
-def sync_folder(folder: Path) -> None:
-    """What was made, renamed or removed in it is so after a power failure too."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _rest(segment: Segment) -> bytes:

@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test duel crash fuzz check bench load evaluate reranker environments locks clean
+.PHONY: help run test duel crash fuzz check bench load overload evaluate reranker environments locks clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -50,6 +50,9 @@ bench: environments ## Measure search and the gateway; writes docs/benchmarks
 
 load: environments .venv/.dev.stamp ## Load the whole stack (SHAPE=steady, spike or soak; ENGINE=real; ARGS="--users 16 --seconds 120 search churn")
 	@.venv/bin/python -m loadtests $(if $(SHAPE),--shape $(SHAPE)) $(if $(ENGINE),--engine $(ENGINE)) $(ARGS)
+
+overload: environments .venv/.dev.stamp ## Send five times what can be answered for a minute; writes docs/benchmarks
+	@.venv/bin/python -m loadtests.overload
 
 evaluate: environments ## Score finding, abstaining and answers on the sample, and on what there is in DATA=; writes docs/benchmarks
 	@$(TWINPIN) evaluate $(if $(DATA),--data $(DATA)) $(ARGS)

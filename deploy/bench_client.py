@@ -29,12 +29,16 @@ class Caller:
     async def ask(self, request: bytes) -> float:
         """Seconds until the answer's last byte. Errors: AnswerRefused."""
         started = time.perf_counter()
+        status, body = await self.answer(request)
+        if status != 200:
+            raise AnswerRefused(f"{status} from port {self._port}: {body[:300].decode(errors='replace')}")
+        return time.perf_counter() - started
+
+    async def answer(self, request: bytes) -> tuple[int, bytes]:
+        """The status and the whole body."""
         self._writer.write(request)
         head = (await self._reader.readuntil(b"\r\n\r\n")).lower()
-        body = await self._body(head)
-        if b" 200 " not in head[:16]:
-            raise AnswerRefused(f"{head[:12].decode()} from port {self._port}: {body[:300].decode(errors='replace')}")
-        return time.perf_counter() - started
+        return int(head.split(b" ", 2)[1]), await self._body(head)
 
     async def _body(self, head: bytes) -> bytes:
         if b"transfer-encoding: chunked" in head:

@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -91,10 +91,10 @@ class Stack:
         command, environment = engine_plan(self.settings, self.manifest, self.settings.engine_port)
         self.start("engine", command, environment)
 
-    def start_scripted_engine(self, tokens: int, *, pause_ms: float = 0.0) -> None:
+    def start_scripted_engine(self, tokens: int, *, pause_ms: float = 0.0, more: Sequence[str] = ()) -> None:
         """Start the stand-in that replays words instead of a model, in place of the one that may be running.
 
-        For benchmarks of everything else; `pause_ms` is between two tokens.
+        For benchmarks of everything else; `pause_ms` is between two tokens, `more` are further options of its own.
         """
         if running := next((child for child in self._children if child.name == "engine"), None):
             running.stop()
@@ -103,7 +103,7 @@ class Stack:
             self._require_room()
         command = [sys.executable, "-m", "serving.scripted_server", "--model", self.manifest.served_name]
         asked = ["--port", str(self.settings.engine_port), "--tokens", str(tokens), "--delay-ms", str(pause_ms)]
-        self.start("engine", [*command, *asked], {})
+        self.start("engine", [*command, *asked, *more], {})
         self.wait("engine", f"http://127.0.0.1:{self.settings.engine_port}/health", _ENGINE_PATIENCE)
 
     def ingest(self, folder: Path) -> None:

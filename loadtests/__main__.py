@@ -12,6 +12,7 @@ from deploy.keys import create_key
 from deploy.local import Stack, StackError
 from deploy.sampling import DOCUMENTS, SAMPLE, caller_principals, sample_keys
 from deploy.settings import Settings
+from loadtests.apart import apart
 from loadtests.plan import KINDS, SPIKE, Plan, Question, Shape, Thresholds, stages
 from loadtests.report import page
 from loadtests.watching import Watched, growth
@@ -44,18 +45,10 @@ def main() -> int:
     report.mkdir(parents=True, exist_ok=True)
     try:
         with tempfile.TemporaryDirectory() as folder:
-            return _run(_apart(settings, Path(folder)), options, report)
+            return _run(apart(settings, Path(folder)), options, report)
     except StackError as error:
         sys.stderr.write(f"twinpin: {error}\n")
         return 1
-
-
-def _apart(settings: Settings, folder: Path) -> Settings:
-    """A stack of its own, which shares no more than the models: its keys and documents go with it."""
-    models = settings.data.resolve() / "models"
-    models.mkdir(parents=True, exist_ok=True)
-    (folder / "models").symlink_to(models)
-    return settings.model_copy(update={"data": folder})
 
 
 def _run(settings: Settings, options: argparse.Namespace, report: Path) -> int:

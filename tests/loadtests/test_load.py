@@ -1,6 +1,7 @@
 """Load tests are tests too: what they ask a live gateway, what fails them, and that growth is told from noise."""
 
 import asyncio
+import itertools
 import json
 import random
 import sys
@@ -9,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from deploy.bench_client import post
 from deploy.keys import create_key
+from loadtests.overload import Flood, good
 from loadtests.plan import KINDS, SPIKE, Plan, Question, Stage, Thresholds, read_plan, stages, users_at
 from loadtests.report import page
 from loadtests.thresholds import Seen, broken
@@ -104,3 +107,22 @@ def test_the_report_shows_what_was_asked_and_what_was_held() -> None:
     assert "spike &lt;5&gt;" in shown
     assert "answer: too slow" in shown
     assert shown.count("<polyline") == 2
+
+
+def test_goodput_is_what_came_in_time() -> None:
+    sent = [(10.0, 0.5, 200), (11.0, 9.0, 200), (12.0, 0.1, 503), (12.5, 0.2, 0), (13.0, 0.4, 200), (21.0, 0.1, 200)]
+    assert good(sent, 10.0, 20.0) == pytest.approx(0.2)
+
+
+async def test_an_open_loop_waits_for_nobody(tmp_path: Path) -> None:
+    """Of forty a second for half a second each is sent, though the first still waits for its answer."""
+    async with serving(make_house(tmp_path)) as live:
+        live.house.model.gate = asyncio.Event()
+        ask = post("/v1/answer", {"question": REFUND_QUESTION}, live.house.keys["ana"])
+        flood = Flood(live.port, itertools.repeat(ask), [])
+        flooding = asyncio.create_task(flood.open_loop(40.0, 0.5, random.Random(3)))
+        await asyncio.sleep(0.6)
+        asked = live.house.limits.in_flight + len(flood.sent)
+        live.house.model.gate.set()
+        await flooding
+    assert asked == len(flood.sent) >= 10

@@ -3,7 +3,7 @@
 import asyncio
 import hmac
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ from retrieval.acl import AccessFilter, access_filter
 from retrieval.findings import Findings
 from serving.errors import EngineRefused, EngineUnavailable
 from serving.generator import GenerationRequest, Piece
-from serving.output import response_format
+from serving.output import is_structured, response_format
 from serving.prompt import Evidence, Place, Prompt, PromptBudget, build_prompt
 from serving.rewrite import Rewriter, Rewritten
 
@@ -82,7 +82,8 @@ class Answering:
                 raise Invalid(told, param="response_format") from error
             raise
         finally:
-            self._metrics.generated(exchange.pins.model, draft.gaps, fits=draft.fits)
+            sanitized = draft.sanitizer.exchanged > 0
+            self._metrics.generated(exchange.pins.model, draft.gaps, fits=draft.fits, sanitized=sanitized)
             if not draft.recorded:
                 with exchange.trace.child("record"):
                     self._audit.write(draft.record(exchange))
@@ -141,7 +142,7 @@ class Answering:
             messages=prompt.messages,
             max_tokens=min(asked.max_tokens or manifest.answer_tokens, manifest.answer_tokens),
             sampling=manifest.sampling,
-            response_format=asked.response_format or response_format(manifest.output_schema),
+            response_format=_format(exchange),
             cache_salt=self._salt(access, exchange.pins),
             request_id=exchange.id,
             prompt_tokens=prompt.tokens,
@@ -163,6 +164,10 @@ async def _find(sought: Rewritten, exchange: Exchange, access: AccessFilter) -> 
     return findings
 
 
+def _format(exchange: Exchange) -> Mapping[str, object] | None:
+    return exchange.asked.response_format or response_format(exchange.pins.model_version.manifest.output_schema)
+
+
 def _check(exchange: Exchange, draft: Draft, prompt: Prompt) -> Verdict:
     with exchange.trace.child("grounding") as span:
         verdict = draft.check(prompt, exchange.pins.model_version, exchange.asked.response_format)
@@ -172,7 +177,7 @@ def _check(exchange: Exchange, draft: Draft, prompt: Prompt) -> Verdict:
 
 def _asked(exchange: Exchange, draft: Draft) -> Prompt:
     prompt = _prompt(exchange.asked, draft.findings, exchange.pins.model_version)
-    draft.asks(prompt)
+    draft.asks(prompt, structured=is_structured(_format(exchange)))
     return prompt
 
 

@@ -12,13 +12,15 @@ from gateway.policy import judge, judge_alone, warnings
 from gateway.release import ModelVersion
 from retrieval.findings import Findings, Found
 from retrieval.store import Narrowing
+from serving.citable import Citable
 from serving.generator import Finish, Piece
 from serving.grounding import Citation, ground
-from serving.markers import MarkerFilter
+from serving.markers import ANY_MARKER, MarkerFilter
 from serving.output import OutputCheck, check_of
 from serving.prompt import Prompt
 from serving.records import Asker, CitedPlace, InteractionRecord, ReadPassage, Said, json_digest, question_digest
 from serving.rewrite import Rewritten
+from serving.sanitizer import Sanitizer
 
 _DIGITS = 6
 
@@ -36,6 +38,7 @@ class Draft:
     failure: str | None = None
     recorded: bool = False
     markers: MarkerFilter = field(default_factory=lambda: MarkerFilter(()))
+    sanitizer: Sanitizer = field(default_factory=Sanitizer)
     timings: dict[str, float] = field(default_factory=dict)
     finish: Finish | None = None
     gaps: list[float] = field(default_factory=list)
@@ -64,9 +67,13 @@ class Draft:
         """What was found, and for which words where they are not the user's."""
         return Sources(self._passages, self._searched_for)
 
-    def asks(self, prompt: Prompt) -> None:
-        """The model is about to be asked; only the passages it is shown can be cited."""
-        self.markers = MarkerFilter({evidence.marker for evidence in prompt.evidence})
+    def asks(self, prompt: Prompt, *, structured: bool = False) -> None:
+        """The model is about to be asked; only the passages it is shown can be cited, and only their sources linked.
+
+        In a structured answer, which is JSON, `[7]` may be a value.
+        """
+        self.markers = MarkerFilter(ANY_MARKER if structured else {evidence.marker for evidence in prompt.evidence})
+        self.sanitizer = Sanitizer(Citable(prompt.evidence), structured=structured)
         self._asked = time.perf_counter()
         self.timings["prompt"] = self._asked - (self._found or self._started)
 
@@ -75,10 +82,10 @@ class Draft:
         if isinstance(piece, Finish):
             self.finish = piece
             self.timings["generation"] = time.perf_counter() - self._asked
-            words = self.markers.flush()
+            words = self.sanitizer.feed(self.markers.flush()) + self.sanitizer.flush()
         else:
             self._hears(time.perf_counter())
-            words = self.markers.feed(piece.text)
+            words = self.sanitizer.feed(self.markers.feed(piece.text))
         if not any(self._said):
             words = words.lstrip()  # models like to begin with a blank
         self._said.append(words)

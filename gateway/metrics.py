@@ -115,6 +115,9 @@ class Metrics:
             "result",
             "model",
         )
+        self._sanitized = made.counter(
+            "sanitized_answers", "Answers with links, images, HTML or the like that were made dead.", "model"
+        )
         self._rewrites = made.counter(
             "rewrites",
             "Follow-ups searched for in other words, by whose words, and why they are not the model's.",
@@ -247,13 +250,17 @@ class Metrics:
         for payer, dollars in bill.shares.items():
             self._effective_cost.labels(payer.tenant, payer.model).inc(dollars)
 
-    def generated(self, model: str, gaps: Iterable[float], *, fits: bool | None) -> None:
-        """Seconds between the pieces of an answer, and whether it fits its schema, None where it had none to fit."""
+    def generated(self, model: str, gaps: Iterable[float], *, fits: bool | None, sanitized: bool) -> None:
+        """Seconds between the pieces of an answer, and what became of its text.
+
+        `fits` says whether it fits its schema, None where it had none to fit; `sanitized`, whether any of it was live.
+        """
         observe = self._gaps.labels(model).observe
         for seconds in gaps:
             observe(seconds)
         if fits is not None:
             self._formats.labels("fits" if fits else "violates", model).inc()
+        self._sanitized.labels(model).inc(sanitized)
 
     def feedback(self, index: str, model: str, *, rating: str, failure: str | None, corrected: bool) -> None:
         """Count what a user said of an answer. Its versions may be long gone, and then have no name any more."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 MARKER_PATTERN = r"\[[1-9]\d{0,2}(?: ?, ?[1-9]\d{0,2})*\]"
 _MARKER = re.compile(MARKER_PATTERN, re.ASCII)
+ANY_MARKER = range(1, 1_000)
 _LONGEST = 40
 _INSIDE = frozenset("0123456789, ")
 _NO_SPACE_BEFORE = frozenset(" \t\n.,;:!?)")

@@ -29,6 +29,11 @@ def wanted_schema(response_format: Mapping[str, object] | None) -> Mapping[str, 
             return None
 
 
+def is_structured(wanted: Mapping[str, object] | None) -> bool:
+    """Whether an answer in this format is a value for a program, and not text for a reader."""
+    return wanted is not None and wanted.get("type") != "text"
+
+
 @dataclass(frozen=True, slots=True)
 class Violation:
     """What does not fit: `path` is a JSON pointer into the answer, `rule` the schema's keyword that it breaks.

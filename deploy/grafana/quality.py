@@ -65,6 +65,12 @@ QUALITY = Board(
                 "percentunit",
             ),
             Panel(
+                "Sanitized answers",
+                "Answers in which links, images or HTML were made dead: documents that try to act, where it rises.",
+                (Query(rate("sanitized_answers_total", "model"), "{{model}}"),),
+                "reqps",
+            ),
+            Panel(
                 "Old evidence",
                 "Answers whose best evidence is old by its category's rule: documents want reviewing.",
                 (Query(rate("old_evidence_total", "index"), "{{index}}"),),

@@ -295,7 +295,7 @@ async def test_the_text_is_that_of_the_library() -> None:
     metrics = Metrics()
     metrics.release(3, Pins(Pin("idx-a", candidate="idx-b"), Pin("mdl-a")), ok=False)
     metrics.request("POST", 'odd "route" \\ of\ntwo lines', 200, 12.5, Used("idx-a", "mdl-a"))
-    metrics.generated("mdl-a", [0.5, 1e-7, 3e9], fits=True)
+    metrics.generated("mdl-a", [0.5, 1e-7, 3e9], fits=True, sanitized=True)
     for _ in range(2):
         text = await Exposition(metrics.registry).text(compressed=False)
         assert text == generate_latest(metrics.registry)

@@ -15,9 +15,8 @@ LOOK_BACK = 1_024
 _LONGEST_HOST = 256
 _LONGEST_NAME = 64
 
-_HOST_BACKWARDS = re.compile(r"[\w.-]*")
+_HOST = re.compile(r"(?:[\w.$+=^`|~-]|[^\x00-\x7f\s])*")  # names may hold symbols, and renderers link them
 _NAME = re.compile(r"[\w-]*")
-_DOMAIN = re.compile(r"[\w.-]*")
 _LETTERS = re.compile(r"[A-Za-z]*")
 _SCHEME = re.compile(
     r"(?:\A|[^A-Za-z0-9])(?:about|blob|callto|data|file|intent|javascript|mailto|sms|tel|vbscript|view-source|xmpp)\Z",
@@ -91,11 +90,11 @@ class LiveLinks:
         """E-mail addresses, unless a passage has the same."""
         if not before or before[-1].isspace():
             return 1
-        domain = _matched(_DOMAIN, text, at + 1)
+        domain = _matched(_HOST, text, at + 1)
         if at + 1 + len(domain) == len(text) and not ended and len(domain) <= _LONGEST_HOST:
             return None
         domain = domain.rstrip(".-_")
-        if "." not in domain.lstrip("."):
+        if "." not in domain:
             return 1
         local = _ending(_LOCAL_PART, before)
         return 1 + len(domain) if self._citable.address(f"{local}@{domain}") else KILL
@@ -135,7 +134,7 @@ def _dot(before: str, text: str, at: int, ended: bool) -> int | None:
     top = _matched(_NAME, text, at + 1)
     if at + 1 + len(top) == len(text) and not ended and len(top) <= _LONGEST_NAME:
         return None
-    return KILL if _TOP.fullmatch(top) else 1
+    return KILL if _TOP.fullmatch(top.rstrip("_-")) else 1
 
 
 def _query(before: str, text: str, at: int, ended: bool) -> int | None:
@@ -158,6 +157,8 @@ def _backslash(before: str, text: str, at: int, ended: bool) -> int | None:
         return 1 if ended else None
     if follows in ":/.@":
         return KILL if before[-1:].isalnum() or before[-1:] in (":", "/") else 1
+    if follows in "?#" and _ends_with_host(before):
+        return KILL
     name = _matched(_LETTERS, text, at + 1)
     if at + 1 + len(name) == len(text) and not ended and len(name) <= _LONGEST_NAME:
         return None
@@ -190,7 +191,7 @@ def _ending(pattern: re.Pattern[str], before: str) -> str:
 
 
 def _host(before: str) -> str:
-    return _ending(_HOST_BACKWARDS, before)
+    return _ending(_HOST, before)
 
 
 def _ends_with_host(before: str) -> bool:

@@ -9,15 +9,15 @@ import re
 from serving.citable import Citable
 from serving.livelinks import LOOK_BACK, LiveLinks
 
-# None of them is made of, or normalised to, the character that it stands for.
+# None is normalised to the character that it stands for; where nothing fit reads alike, a space is put between.
 _LOOKALIKES = {
     "<": "\u2039",
     "(": "\u2768",
     "/": "\u2044",
-    ":": "\u2236",
+    ":": " :",
     ".": "\u00b7",
     "\\": "\\ ",
-    "@": "(at)",
+    "@": " (at) ",
     "?": " ?",
     "#": " #",
     ";": " ;",

@@ -139,11 +139,11 @@ def encodings() -> Iterator[str]:
         yield f"The notice period is 45 days [1].\n\n{shape.format(encoded(place))}\n"
 
 
-# a name of two parts by itself, which renderers link without being told: it carries nothing
-_BARE = re.compile(r"(?:(?:https?:)?//)?[\w=-]+\.[a-z]{2,}/?", re.IGNORECASE)
-_INERT = {"p", "br", "em", "strong", "code", "pre", "ul", "ol", "li", "blockquote", "h1", "table", "thead", "tbody"}
-_INERT |= {"tr", "th", "td", "sup", "section", "a", "hr"}
-_ATTRIBUTES = {"href", "id", "class", "start", "data-footnote-ref", "data-footnotes", "data-footnote-backref"}
+# a name of two parts by itself, which renderers link without being told, and mail to a name of one: it goes nowhere
+_BARE = re.compile(r"(?:(?:https?:)?//)?[^\s/.?#@:]+\.(?:[a-z]{2,}|xn--[\w-]+)/?|mailto:[^@]*@[^.@?]*", re.IGNORECASE)
+_INERT = {"p", "br", "em", "strong", "code", "pre", "ul", "ol", "li", "blockquote", "table", "thead", "tbody"}
+_INERT |= {"tr", "th", "td", "sup", "section", "a", "hr", "del", *(f"h{level}" for level in range(1, 7))}
+_ATTRIBUTES = {"align", "href", "id", "class", "start", "data-footnote-ref", "data-footnotes", "data-footnote-backref"}
 _ATTRIBUTES |= {"data-footnote-backref-idx", "aria-label"}
 _PUNCTUATION = re.compile(r"\\([!-/:-@\[-`{-~])")
 

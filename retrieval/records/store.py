@@ -21,7 +21,8 @@ from retrieval.records.spool import Spool
 
 _log = structlog.get_logger()
 _AT_ONCE = 500
-_PACE_SECONDS, _IDLE_SECONDS = 0.25, 5.0
+# A move costs about what a hundred records of it do, so that they are moved together, once a second.
+_PACE_SECONDS, _IDLE_SECONDS = 1.0, 5.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 
 

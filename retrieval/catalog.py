@@ -68,6 +68,9 @@ _NAMES_AT_ONCE = 1_000  # of a statement with a parameter for each
 _THERE: sa.Select[*tuple[Any, ...]] = sa.select(
     *(sa.exists(sa.select(table.c.tenant)) for table in (documents, contents, pieces, sequences, marks))
 )
+_SEQUENCE: sa.Select[*tuple[Any, ...]] = sa.select(sequences.c.value).where(
+    sequences.c.tenant == sa.bindparam("tenant")
+)
 
 
 class Catalog(Ledger):
@@ -241,8 +244,8 @@ class Catalog(Ledger):
 
     async def sequence(self, tenant: str) -> int:
         """A tenant's last sequence, 0 when it never had a document."""
-        row = await self._one(sa.select(sequences.c.value).where(sequences.c.tenant == tenant))
-        return 0 if row is None else int(row.value)
+        rows = await self.database.consult(_SEQUENCE, {"tenant": tenant})
+        return int(rows[0][0]) if rows else 0
 
     async def changes(self, tenant: str, after: int, limit: int = 1000) -> list[Change]:
         """A tenant's changes in order, from the one `after` on."""

@@ -145,8 +145,7 @@ class LiveIndex:
 
     async def behind(self) -> bool:
         """Whether the catalog has changes that this version has not."""
-        marks, heads = await self.catalog.marks(self.name), await self.catalog.sequences()
-        return any(marks.get(tenant, 0) < head.value for tenant, head in heads.items())
+        return await self.catalog.behind(self.name)
 
     async def follow(self, progress: Progress = silent) -> Followed:
         """Bring every tenant up to the catalog's head; safe to repeat, and to repeat after a crash."""

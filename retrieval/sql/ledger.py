@@ -14,6 +14,14 @@ from retrieval.index import IndexManifest
 from retrieval.sql.database import Database, insert, upsert
 from retrieval.sql.tables import holdings, marks, seals, sequences
 
+_BEHIND = sa.select(
+    sa.exists(
+        sa.select(sequences.c.tenant)
+        .outerjoin(marks, sa.and_(marks.c.tenant == sequences.c.tenant, marks.c.index == sa.bindparam("index")))
+        .where(sequences.c.value > sa.func.coalesce(marks.c.applied, 0))
+    )
+)
+
 
 class Ledger:
     """The part of the catalog that is about index versions, by their names."""
@@ -63,6 +71,10 @@ class Ledger:
         async with self.database.connect() as connection:
             rows = (await connection.execute(sa.select(marks).where(marks.c.index == index))).all()
         return {row.tenant: row.applied for row in rows}
+
+    async def behind(self, index: str) -> bool:
+        """Whether some tenant has changes that an index version has not applied."""
+        return bool((await self.database.consult(_BEHIND, {"index": index}))[0][0])
 
     async def mark(self, index: str, tenant: str, applied: int) -> None:
         """Raise how far an index version is; it never goes back."""

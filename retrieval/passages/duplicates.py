@@ -102,6 +102,10 @@ class Wording:
     def __init__(self, text: str) -> None:
         self._text = (text if text.isascii() else _spell(text)).replace("n't", " not")
 
+    def differs_in_figures(self, other: "Wording") -> bool:
+        """Whether they state other figures, or the same in another order: what else they say does not matter then."""
+        return self._digits != other._digits
+
     def is_foreign_to(self, other: "Wording", threshold: float) -> bool:
         """Whether they lack too many of each other's words to be alike at all: each spoils a sequence of three."""
         mine, theirs = self._vocabulary, other._vocabulary
@@ -110,11 +114,11 @@ class Wording:
 
     def equals(self, other: "Wording") -> bool:
         """Word for word."""
-        return self._text == other._text or (self._digits == other._digits and self._words == other._words)
+        return self._text == other._text or self._words == other._words
 
     def resembles(self, other: "Wording", threshold: float) -> bool:
         """The same telling words in the same order, and that share of all three-word sequences in common."""
-        if self._digits != other._digits or self._telling != other._telling:
+        if self._telling != other._telling:
             return False
         mine, theirs = self._shingles, other._shingles
         common = len(mine & theirs)
@@ -182,7 +186,7 @@ def _tells(before: str, token: str, low: str, small: frozenset[str]) -> bool:
 def _alike(one: _Member[Item], other: _Member[Item], threshold: float) -> bool:
     """Overlapping stretches of one document share words without repeating each other."""
     mine, theirs = one.wording, other.wording
-    if mine.is_foreign_to(theirs, threshold):
+    if mine.differs_in_figures(theirs) or mine.is_foreign_to(theirs, threshold):
         return False
     if mine.equals(theirs):
         return True

@@ -20,6 +20,7 @@ DENSE, SPARSE = "dense", "bm25"
 # A shard is made as a draft, and has taken its place under its own name. One that replaces another waits as `next` once
 # it is whole, while the other steps aside to `past`: whenever this dies, `open_shard` finds a whole one.
 _SHARD, _DRAFT, _NEXT, _PAST = "shard", "shard.draft", "shard.next", "shard.past"
+_SEGMENTS = "segments"  # of a shard, a folder for each
 _BATCH, _PAGE = 256, 2_000
 _Placed: TypeAlias = tuple[payload.Place, ChunkId]
 Answer = TypeVar("Answer")
@@ -124,11 +125,21 @@ def _sync(directory: Path) -> None:
 
 
 def _load(directory: Path, dimensions: int) -> qe.EdgeShard:
-    return qe.EdgeShard.load(str(directory / _SHARD), _config(dimensions))
+    place = directory / _SHARD
+    return qe.EdgeShard.load(str(place), _config(dimensions, _threads(len(list((place / _SEGMENTS).iterdir())))))
 
 
-def _config(dimensions: int) -> qe.EdgeConfig:
+def _threads(segments: int) -> int:
+    """One for each segment but the last, which is small: of a single one the engine searches in the caller's thread.
+
+    Handing a search of some thousand chunks to another thread and back takes a tenth of its time.
+    """
+    return max(1, min(segments - 1, os.cpu_count() or 1))
+
+
+def _config(dimensions: int, threads: int = 1) -> qe.EdgeConfig:
     return qe.EdgeConfig(
+        max_search_threads=threads,
         vectors={DENSE: qe.EdgeVectorParams(size=dimensions, distance=qe.Distance.Cosine)},
         sparse_vectors={SPARSE: qe.EdgeSparseVectorParams(modifier=qe.Modifier.Idf)},
         hnsw_config=qe.HnswIndexConfig(m=0, ef_construct=100, full_scan_threshold=10_000),

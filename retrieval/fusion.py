@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 import msgspec
 
 from retrieval.index import Fusion
 
 ChunkId = int  # 64 bits; engines handle integers several times faster than UUIDs
+_CHUNK, _SCORE = itemgetter(0), itemgetter(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +30,22 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
     bm25: float
 
 
+def ranked(scored: Iterable[tuple[ChunkId, float]]) -> list[tuple[ChunkId, float]]:
+    """Best first, equals by id: an engine puts equals in the order in which they came to lie on its disk."""
+    order = sorted(scored, key=_CHUNK)
+    order.sort(key=_SCORE, reverse=True)  # leaves equals as they are
+    return order
+
+
 def fuse(legs: Legs, rule: Fusion) -> list[Candidate]:
     """Order the union of both legs, best first; what has no cosine vanished between the two legs, and is left out."""
     scores = _convex(legs, rule) if rule.kind == "convex" else _reciprocal_rank(legs, rule)
-    bm25 = dict(legs.sparse)
-    held = ((chunk, score, legs.cosine[chunk]) for chunk, score in scores.items() if chunk in legs.cosine)
-    return _ordered(Candidate(chunk, score, cosine, bm25.get(chunk, 0.0)) for chunk, score, cosine in held)
+    bm25, cosine = dict(legs.sparse), legs.cosine
+    return [
+        Candidate(chunk, score, cosine[chunk], bm25.get(chunk, 0.0))
+        for chunk, score in ranked(scores.items())
+        if chunk in cosine
+    ]
 
 
 def carry(order: Sequence[Candidate], earlier: Sequence[Sequence[Candidate]]) -> list[Candidate]:

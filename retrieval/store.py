@@ -167,11 +167,6 @@ def screen(hits: Iterable[ChunkHit], access: AccessFilter) -> Fetched:
     return Fetched(permitted, len(held) - len(permitted))
 
 
-def ranked(scored: Iterable[tuple[ChunkId, float]]) -> list[tuple[ChunkId, float]]:
-    """Best first, equals by id: an engine puts equals in the order in which they came to lie on its disk."""
-    return sorted(scored, key=lambda pair: (-pair[1], pair[0]))
-
-
 def require_gone(left: int) -> None:
     """A deletion that leaves something behind is none."""
     if left:

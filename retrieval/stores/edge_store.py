@@ -5,8 +5,9 @@ millisecond or two, and `optimize` belongs in a process that serves nobody.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, TypeAlias, cast
 from uuid import UUID
@@ -15,7 +16,7 @@ import qdrant_edge as qe
 
 from retrieval.acl import Access, AccessFilter
 from retrieval.errors import StoreError
-from retrieval.fusion import ChunkId, Legs
+from retrieval.fusion import ChunkId, Legs, ranked
 from retrieval.residue import Residue, scan
 from retrieval.store import (
     ChunkPoint,
@@ -23,7 +24,6 @@ from retrieval.store import (
     HybridQuery,
     Narrowing,
     SparseVector,
-    ranked,
     require_finite,
     require_gone,
     screen,
@@ -32,6 +32,7 @@ from retrieval.stores import payload
 from retrieval.stores import shard as files
 from retrieval.stores.shard import DENSE, SPARSE, engine
 
+_CONDITIONS = 1024  # kept: a caller's come with each query, and to make one takes longer than to look it up
 _TURN = 64  # chunks written at a stretch: some milliseconds
 Condition: TypeAlias = (
     qe.FieldCondition
@@ -161,7 +162,7 @@ class EdgeStore:
 
     def _query(self, *requests: qe.QueryRequest) -> list[list[tuple[ChunkId, float]]]:
         answers = engine(lambda: self._shard.query_batch(qe.QueryBatchRequest(list(requests))))
-        return [ranked((cast("int", hit.id), hit.score) for hit in hits) for hits in answers]
+        return [ranked(cast("list[tuple[ChunkId, float]]", [(hit.id, hit.score) for hit in hits])) for hits in answers]
 
 
 def _scan(directory: Path, needles: Sequence[bytes]) -> Residue:
@@ -171,11 +172,13 @@ def _scan(directory: Path, needles: Sequence[bytes]) -> Residue:
         raise StoreError(f"index {directory.name!r} cannot be scanned: {error.strerror}") from error
 
 
+@lru_cache(maxsize=_CONDITIONS)
 def _match(key: str, value: str) -> Condition:
     return qe.FieldCondition(key=key, match=qe.MatchValue(value))
 
 
-def _match_any(key: str, values: Iterable[str]) -> Condition:
+@lru_cache(maxsize=_CONDITIONS)
+def _match_any(key: str, values: Collection[str]) -> Condition:
     return qe.FieldCondition(key=key, match=qe.MatchAny(sorted(values)))
 
 

@@ -8,9 +8,9 @@ from datetime import date
 
 from retrieval.acl import Access, AccessFilter
 from retrieval.errors import StoreError
-from retrieval.fusion import ChunkId, Legs
+from retrieval.fusion import ChunkId, Legs, ranked
 from retrieval.residue import Residue
-from retrieval.store import ChunkHit, ChunkPoint, Fetched, HybridQuery, Narrowing, ranked, require_finite, screen
+from retrieval.store import ChunkHit, ChunkPoint, Fetched, HybridQuery, Narrowing, require_finite, screen
 
 
 class MemoryStore:

@@ -8,9 +8,9 @@ from qdrant_client import AsyncQdrantClient, models
 
 from retrieval.acl import Access, AccessFilter
 from retrieval.errors import StoreError
-from retrieval.fusion import ChunkId, Legs
+from retrieval.fusion import ChunkId, Legs, ranked
 from retrieval.residue import Residue
-from retrieval.store import ChunkPoint, Fetched, HybridQuery, Narrowing, ranked, require_finite, require_gone, screen
+from retrieval.store import ChunkPoint, Fetched, HybridQuery, Narrowing, require_finite, require_gone, screen
 from retrieval.stores import payload
 from retrieval.stores import qdrant_server as server
 from retrieval.stores.qdrant_server import DENSE, LOCAL, MOST, READ_SECONDS, SPARSE, mapped

@@ -16,7 +16,6 @@ from retrieval.rerank import Rerankers
 from retrieval.store import ChunkStore
 from retrieval.stores import shard
 from retrieval.stores.edge_store import EdgeStore
-from retrieval.stores.qdrant_store import QdrantStore
 
 EMBEDDED = "embedded"
 
@@ -60,6 +59,8 @@ async def open_store(index: str, dimensions: int, place: Place, where: str, *, c
     """Open the store of an index version; on a server only what is there, unless it may be created."""
     if where == EMBEDDED:
         return EdgeStore.open(place.folder(index), dimensions)
+    from retrieval.stores.qdrant_store import QdrantStore
+
     return await QdrantStore.open(where, index, dimensions, place.api_key, create=create)
 
 
@@ -108,6 +109,8 @@ async def drop_index(name: str, place: Place, catalog: Catalog) -> None:
             with shard.lock(place.folder(name)):
                 shutil.rmtree(place.folder(name))
     else:
+        from retrieval.stores.qdrant_store import QdrantStore
+
         await QdrantStore.discard(where, name, place.api_key)
     await catalog.forget_index(name)
 

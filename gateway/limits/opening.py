@@ -9,8 +9,6 @@ from gateway.limits.budgets import Budgets
 from gateway.limits.caps import Caps, InForce, Limited, Unchanging
 from gateway.limits.following import LimitsFile
 from gateway.limits.local_budgets import LocalBudgets
-from gateway.limits.redis_budgets import RedisBudgets
-from gateway.limits.surviving import SurvivingBudgets
 from gateway.metrics import Metrics
 from gateway.settings import Settings
 
@@ -45,6 +43,9 @@ def _budgets(settings: Settings, lease_seconds: float, background: Background) -
     background.start("budgets", alone.run())
     if settings.redis_url is None:
         return alone
+    from gateway.limits.redis_budgets import RedisBudgets
+    from gateway.limits.surviving import SurvivingBudgets
+
     shared = RedisBudgets(settings.redis_url.get_secret_value(), lease_seconds)
     surviving = SurvivingBudgets(shared, alone, settings.redis_lost_share)
     background.start("redis", surviving.run())

@@ -28,6 +28,7 @@ from gateway.identity.config import IdentityError
 from gateway.lastgood import LastGood
 from gateway.limits.budgets import BudgetsUnavailable
 from gateway.limits.caps import LimitsRefused
+from gateway.limits.concurrency import Concurrency
 from gateway.limits.opening import open_limits
 from gateway.metering import EngineMeter
 from gateway.metrics import Metrics
@@ -153,14 +154,19 @@ async def open_parts(settings: Settings, metrics: Metrics, reach: Reach = reach)
         watch = Watch(settings.releases, flip, release, metrics)
         known = Authenticator.open(settings.keys, settings.identity, metrics)
         authenticator = await stack.enter_async_context(known)
-        book, meter = UsageBook(UsageLedger(catalog)), EngineMeter(settings.engine_dollars_per_hour, metrics)
+        most = settings.engine_connections * len(settings.engine_urls)
+        concurrency = Concurrency(most, settings.first_token_seconds)
+        book = UsageBook(UsageLedger(catalog))
+        meter = EngineMeter(settings.engine_dollars_per_hour, metrics, concurrency)
         stack.push_async_callback(book.write)
         background = await stack.enter_async_context(Background.open())
         background.start("keys", authenticator.keys.run())
         if authenticator.people is not None:
             background.start("identity", authenticator.people.run())
         lease_seconds = settings.answer_seconds + _MARGIN_SECONDS
-        limits = await stack.enter_async_context(open_limits(settings, lease_seconds, background, metrics, book.count))
+        limits = await stack.enter_async_context(
+            open_limits(settings, lease_seconds, background, metrics, book.count, concurrency)
+        )
         background.start("releases", watch.run())
         background.start("following", follower.run())
         background.start("intake", library.intake.run())

@@ -4,11 +4,14 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import NoReturn
 
+from gateway.limits.concurrency import Concurrency
 from gateway.metrics import Metrics
 from gateway.release import ModelVersion
 from serving.cost import EngineBill, Payer, Tokens, list_cost, work
+from serving.errors import EngineBusy
 from serving.generator import Finish, GenerationRequest, Piece
 
 _BILL_SECONDS = 1.0
@@ -18,8 +21,15 @@ _HOUR_SECONDS = 3_600.0
 class EngineMeter:
     """Charges the engine's time, busy and idle, to those it works for, and tells the metrics each second."""
 
-    def __init__(self, dollars_per_hour: float, metrics: Metrics, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        dollars_per_hour: float,
+        metrics: Metrics,
+        concurrency: Concurrency,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._metrics = metrics
+        self._concurrency = concurrency
         self._clock = clock
         self._bill = EngineBill(dollars_per_hour / _HOUR_SECONDS, clock())
 
@@ -27,9 +37,19 @@ class EngineMeter:
         """The engine as one answer is to ask it."""
         return Tab(self, Payer(self._metrics.tenant(tenant), model.manifest.name), model)
 
-    def begin(self, payer: Payer) -> None:
-        """A generation begins."""
-        self._bill.begin(self._clock(), payer)
+    def begin(self, payer: Payer) -> float:
+        """A generation begins; when."""
+        now = self._clock()
+        self._bill.begin(now, payer)
+        return now
+
+    def heard(self, began: float) -> None:
+        """The first word of one that began then has come."""
+        self._concurrency.heard(began, self._clock() - began)
+
+    def pushed_back(self, began: float) -> None:
+        """There was no room for one that began then."""
+        self._concurrency.pushed_back(began)
 
     def did(self, payer: Payer, work: float) -> None:
         """So much was done for it."""
@@ -75,14 +95,17 @@ class Tab:
 
     @asynccontextmanager
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[AsyncIterator[Piece]]:
-        self._meter.begin(self._payer)
+        began = self._meter.begin(self._payer)
         try:
             async with self._model.generator.generate(request) as pieces:
-                counting = _Counting(pieces, request, self._did)
+                counting = _Counting(pieces, request, self._did, partial(self._meter.heard, began))
                 try:
                     yield counting
                 finally:
                     self.tokens += counting.tokens(self._model.count_tokens)
+        except EngineBusy:
+            self._meter.pushed_back(began)
+            raise
         finally:
             self._meter.end(self._payer)
 
@@ -93,8 +116,15 @@ class Tab:
 class _Counting:
     """Passes pieces on; each is about a token, which the finish sets right."""
 
-    def __init__(self, pieces: AsyncIterator[Piece], request: GenerationRequest, did: Callable[[Tokens], None]) -> None:
+    def __init__(
+        self,
+        pieces: AsyncIterator[Piece],
+        request: GenerationRequest,
+        did: Callable[[Tokens], None],
+        heard: Callable[[], None],
+    ) -> None:
         self._pieces = pieces
+        self._heard = heard
         self._prompt = request.prompt_tokens
         self._did = did
         self._said: list[str] = []
@@ -109,7 +139,11 @@ class _Counting:
             self._finish = piece
             self._did(self._missed(piece))
         else:
-            self._did(_ONE if self._said else Tokens(self._prompt, 1))
+            if self._said:
+                self._did(_ONE)
+            else:
+                self._heard()
+                self._did(Tokens(self._prompt, 1))
             self._said.append(piece.text)
         return piece
 

@@ -80,6 +80,13 @@ class Metrics:
             "budget_refusals", "Requests refused for a limit, and whose limit it was.", "limit", "whose", "tenant"
         )
 
+        self.answers_limit = made.gauge(
+            "answers_limit", "Answers under way at most, so that the engine's first words come in time."
+        )
+        self._overload_refusals = made.counter(
+            "overload_refusals", "Requests refused as many answers are under way as come in time.", "priority"
+        )
+
     def _declare_answers(self, made: Families) -> None:
         self._answers = made.counter(
             "answers",
@@ -199,6 +206,10 @@ class Metrics:
     def budget_refused(self, limit: str, whose: str, tenant: str) -> None:
         """Count a refusal: which limit, and whether it was the tenant's, the key's or the person's."""
         self._budget_refusals.labels(limit, whose, self.tenant(tenant)).inc()
+
+    def overload_refused(self, priority: str) -> None:
+        """Count a refusal for want of time."""
+        self._overload_refusals.labels(priority).inc()
 
     def found(self, index: str, found: Counted) -> None:
         """Count what the two access checks dropped, what only repeated, what was not reranked, and what is missing."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -9,12 +10,15 @@ from functools import partial
 from typing import TypeAlias
 
 from gateway.caller import Caller
-from gateway.errors import OverLimit
+from gateway.errors import OverLimit, Overloaded
 from gateway.limits.budgets import Amounts, Budgets, Claim, Lease, Level, Refusal
 from gateway.limits.caps import MEASURES, NANO, NO_CAPS, InForce
+from gateway.limits.concurrency import Concurrency, Priority
 from serving.cost import Tokens
 
 RawHeaders: TypeAlias = Sequence[tuple[bytes, bytes]]
+_PRIORITY: Priority = "interactive"
+_SPREAD = 3  # seconds over which those who are refused come again
 _HEADERS = {
     measure: tuple(f"x-ratelimit-{field}-{measure}".encode() for field in ("limit", "remaining", "reset"))
     for measure in ("concurrency", *MEASURES)
@@ -63,22 +67,37 @@ class Limits:
         budgets: Budgets,
         counted: Callable[[str, Spending], None],
         refused: Callable[[str, str, str], None],
+        concurrency: Concurrency,
+        overloaded: Callable[[str], None],
     ) -> None:
-        """`counted` is told of each request that was let in, `refused` which limit of whom the others met."""
+        """`counted` is told of each request that was let in, `refused` which limit of whom the others met.
+
+        `concurrency` is the limit of all answers together, and `overloaded` is told of what priority those are that
+        meet it.
+        """
         self._in_force = in_force
         self._budgets = budgets
         self._counted = counted
         self._refused = refused
+        self._concurrency = concurrency
+        self._overloaded = overloaded
         self.in_flight = 0
 
     @asynccontextmanager
     async def admit(self, caller: Caller, most: Spending = Spending()) -> AsyncIterator[Admission]:
         """Hold a place and `most` of the budgets until it is settled, at the latest when the block ends.
 
-        OverLimit when one of them is used up.
+        Overloaded when a model is to be asked that has enough to do, OverLimit when a budget is used up.
         """
-        lease = await self._reserve(self.claims(caller), most)
-        end = partial(self._settle, lease, caller.principal.tenant)
+        claims, asks = self.claims(caller), most.model is not None
+        if asks:
+            self._enter(claims)
+        try:
+            lease = await self._reserve(claims, most)
+        except BaseException:
+            self._leave(asks)
+            raise
+        end = partial(self._settle, lease, caller.principal.tenant, asks)
         admission = Admission(headers_of(lease.levels), Spending(most.model), end)
         self.in_flight += 1
         try:
@@ -108,8 +127,21 @@ class Limits:
         """A tenant's budgets alone."""
         return Claim("tenant", tenant, "", self._in_force.limited.of_tenant(tenant))
 
-    async def _settle(self, lease: Lease, tenant: str, spent: Spending) -> None:
+    def _enter(self, claims: tuple[Claim, ...]) -> None:
+        """A key's own priority counts before its tenant's."""
+        priority = next((claim.caps.priority for claim in reversed(claims) if claim.caps.priority), _PRIORITY)
+        if not self._concurrency.enters(priority):
+            self._overloaded(priority)
+            told = "as many answers are under way as come in time: try again in a moment"
+            raise Overloaded(told, retry_after=1 + secrets.randbelow(_SPREAD))
+
+    def _leave(self, asked: bool) -> None:
+        if asked:
+            self._concurrency.leaves()
+
+    async def _settle(self, lease: Lease, tenant: str, asked: bool, spent: Spending) -> None:
         self.in_flight -= 1
+        self._leave(asked)
         self._counted(tenant, spent)
         await self._budgets.settle(lease, spent.amounts())
 

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal, Protocol
 import msgspec
 import yaml
 
+from gateway.limits.concurrency import Priority
+
 Measure = Literal["requests", "tokens", "dollars"]
 MEASURES: tuple[Measure, ...] = ("requests", "tokens", "dollars")
 NANO = 1_000_000_000  # budgets count whole billionths of a dollar, so that sums are exact
@@ -31,12 +33,13 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """The limits of one tenant, key or person; None is no limit."""
+    """The limits of one tenant, key or person; None is no limit, and no priority of its own."""
 
     concurrency: int | None = None
     requests: Rate | None = None
     tokens: Rate | None = None
     dollars: Rate | None = None
+    priority: Priority | None = None
 
     @property
     def rates(self) -> tuple[Rate | None, Rate | None, Rate | None]:
@@ -46,8 +49,9 @@ class Caps:
     def scaled(self, share: float) -> "Caps":
         """A part of each limit."""
         places = None if self.concurrency is None else _part(self.concurrency, share)
-        rates = (None if rate is None else Rate(_part(rate.amount, share), rate.seconds) for rate in self.rates)
-        return Caps(places, *rates)
+        parts = (None if rate is None else Rate(_part(rate.amount, share), rate.seconds) for rate in self.rates)
+        requests, tokens, dollars = parts
+        return replace(self, concurrency=places, requests=requests, tokens=tokens, dollars=dollars)
 
 
 NO_CAPS = Caps()
@@ -102,10 +106,13 @@ class _Written(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     requests: str | msgspec.UnsetType | None = msgspec.UNSET
     tokens: str | msgspec.UnsetType | None = msgspec.UNSET
     dollars: str | msgspec.UnsetType | None = msgspec.UNSET
+    priority: Priority | msgspec.UnsetType = msgspec.UNSET
 
     def over(self, caps: Caps, where: str) -> Caps:
         """These limits, and where there are none those of `caps`."""
         changed: dict[str, Any] = {} if self.concurrency is msgspec.UNSET else {"concurrency": self.concurrency}
+        if self.priority is not msgspec.UNSET:
+            changed["priority"] = self.priority
         for measure in MEASURES:
             written = getattr(self, measure)
             if written is not msgspec.UNSET:

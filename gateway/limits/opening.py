@@ -7,6 +7,7 @@ from gateway.background import Background
 from gateway.limits.admission import Limits, Spending
 from gateway.limits.budgets import Budgets
 from gateway.limits.caps import Caps, InForce, Limited, Unchanging
+from gateway.limits.concurrency import Concurrency
 from gateway.limits.following import LimitsFile
 from gateway.limits.local_budgets import LocalBudgets
 from gateway.metrics import Metrics
@@ -20,12 +21,14 @@ async def open_limits(
     background: Background,
     metrics: Metrics,
     counted: Callable[[str, Spending], None],
+    concurrency: Concurrency,
 ) -> AsyncIterator[Limits]:
     """`lease_seconds` is the longest that a request may be in flight. Raises LimitsRefused, BudgetsUnavailable."""
     in_force = _in_force(settings, background, metrics)
     budgets = _budgets(settings, lease_seconds, background)
+    metrics.answers_limit.set_function(lambda: concurrency.limit)
     metrics.budgets_degraded.set_function(lambda: budgets.state == "degraded")
-    yield Limits(in_force, budgets, counted, metrics.budget_refused)
+    yield Limits(in_force, budgets, counted, metrics.budget_refused, concurrency, metrics.overload_refused)
     await budgets.close()
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from gateway.limits.concurrency import Concurrency
 from gateway.metering import EngineMeter, Tab
 from gateway.metrics import Metrics
 from gateway.release import ModelVersion
@@ -30,7 +31,7 @@ class Clock:
 def tab(*pieces: str | GenerationError, refused: GenerationError | None = None, clock: Callable[[], float]) -> Tab:
     generator = ScriptedGenerator(lambda _: Script(pieces, refused))
     model = ModelVersion(pinned_manifest(), generator, lambda text: len(text.split()))
-    return EngineMeter(3_600.0, Metrics(["acme"]), clock).tab("acme", model)
+    return EngineMeter(3_600.0, Metrics(["acme"]), Concurrency(8, 1.0), clock).tab("acme", model)
 
 
 async def run(one: Tab, leave_after: int | None = None) -> list[object]:
@@ -74,7 +75,7 @@ async def test_what_the_engine_refused_took_nothing() -> None:
 
 async def test_the_time_of_all_endings_is_charged_and_the_rest_is_idle() -> None:
     clock, metrics = Clock(), Metrics(["acme"])
-    meter = EngineMeter(3_600.0, metrics, clock)
+    meter = EngineMeter(3_600.0, metrics, Concurrency(8, 1.0), clock)
 
     async def takes_a_second(seconds: float) -> None:
         clock.now += 1.0

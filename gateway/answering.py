@@ -32,15 +32,16 @@ from serving.rewrite import Rewriter, Rewritten
 class Answering:
     """Holds what all answers share; `events` tells one of them."""
 
-    def __init__(self, audit: Audit, metrics: Metrics, meter: EngineMeter, seconds: float = 120.0) -> None:
-        self._seconds = seconds
+    def __init__(self, audit: Audit, metrics: Metrics, meter: EngineMeter) -> None:
         self._audit = audit
         self._metrics = metrics
         self._meter = meter
         self._salt_key = secrets.token_bytes(32)
 
-    def open(self, asked: Asked, caller: Caller, pins: ResolvedPins, trace: Trace = UNTRACED) -> Exchange:
-        """Give a question its id; it keeps its two versions until it is answered.
+    def open(
+        self, asked: Asked, caller: Caller, pins: ResolvedPins, deadline: float, trace: Trace = UNTRACED
+    ) -> Exchange:
+        """Give a question its id; it keeps its two versions until it is answered, or until the deadline passes.
 
         Invalid when it is to be answered without documents by a version that answers from them only.
         """
@@ -48,7 +49,7 @@ class Answering:
             told = f"{pins.model!r} answers from documents only: leave `retrieval` out"
             raise Invalid(told, param="retrieval")
         tab = self._meter.tab(caller.principal.tenant, pins.model_version)
-        return Exchange(f"ans_{secrets.token_hex(12)}", datetime.now(UTC), asked, caller, pins, tab, trace)
+        return Exchange(f"ans_{secrets.token_hex(12)}", datetime.now(UTC), asked, caller, pins, tab, deadline, trace)
 
     async def events(self, exchange: Exchange) -> AsyncGenerator[AnswerEvent]:
         """Sources, deltas, verdict, usage. An error comes before Sources, or ends the stream where it happens."""
@@ -92,7 +93,7 @@ class Answering:
     async def _seek(self, exchange: Exchange, draft: Draft, access: AccessFilter) -> Reason | None:
         """Find what the answer is to be made from; None to go on, or why not."""
         index = exchange.pins.index_version
-        async with asyncio.timeout(self._seconds):
+        async with asyncio.timeout_at(exchange.deadline):
             draft.seeks(await self._rewrite(exchange, access))
             findings = await _find(draft.rewritten, exchange, access)
         confidence = confidence_in(findings, index.recipe, index.calibration)
@@ -146,6 +147,7 @@ class Answering:
             cache_salt=self._salt(access, exchange.pins),
             request_id=exchange.id,
             prompt_tokens=prompt.tokens,
+            deadline=exchange.deadline,
         )
 
     def _salt(self, access: AccessFilter, pins: ResolvedPins) -> str:

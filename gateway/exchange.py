@@ -32,7 +32,10 @@ class Asked:
 
 @dataclass(slots=True)
 class Exchange:
-    """One question on its way: who asks what, and which versions will answer. Only `falls_back` changes them."""
+    """One question on its way: who asks what, until when by the event loop's clock, and which versions will answer.
+
+    Only `falls_back` changes those.
+    """
 
     id: str
     created: datetime
@@ -40,6 +43,7 @@ class Exchange:
     caller: Caller
     pins: ResolvedPins
     tab: Tab
+    deadline: float
     trace: Trace = UNTRACED
 
     @property

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from aiohttp import web
 
-from serving.scripted_server import Behaviour, scripted_app
+from serving.scripted_server import LOAD, Behaviour, scripted_app
 from tests.conftest import free_port
 
 _PATIENCE = 10.0
@@ -31,6 +31,11 @@ class Engines:
     def kill(self, port: int) -> None:
         """As a machine that is gone."""
         self._run(self._runners.pop(port).cleanup())
+
+    def running(self, port: int) -> int:
+        """How many answers it is streaming."""
+        app = self._runners[port].app
+        return app[LOAD].running
 
     def close(self) -> None:
         """All of them."""

@@ -94,6 +94,21 @@ SERVICE = Board(
                 ),
             ),
             Panel(
+                "Answers at once",
+                "The limit follows the engine: as many as first words come in time for. At it, others are refused.",
+                (
+                    Query(f"sum({metric('answers_limit')})", "limit"),
+                    Query(f"sum({metric('answers_in_flight')})", "in flight"),
+                ),
+            ),
+            Panel(
+                "Refused for want of time",
+                "By priority. Batches first; interactive ones for long mean too little engine.",
+                (Query(rate("overload_refusals_total", "priority"), "{{priority}}"),),
+                "reqps",
+                stacked=True,
+            ),
+            Panel(
                 "Refused for a limit",
                 "By limit, and whether it is the tenant's or the key's.",
                 (Query(rate("budget_refusals_total", "limit, whose"), "{{limit}} {{whose}}"),),

@@ -128,7 +128,7 @@ class Limits:
         return Claim("tenant", tenant, "", self._in_force.limited.of_tenant(tenant))
 
     def _enter(self, claims: tuple[Claim, ...]) -> None:
-        """A key's own priority counts before its tenant's."""
+        """A key's or a person's own priority counts before their tenant's."""
         priority = next((claim.caps.priority for claim in reversed(claims) if claim.caps.priority), _PRIORITY)
         if not self._concurrency.enters(priority):
             self._overloaded(priority)

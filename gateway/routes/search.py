@@ -7,6 +7,7 @@ import msgspec
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from gateway.deadlines import deadline
 from gateway.parts import caller, parts, pins
 from gateway.routes.admitted import Admitted
 from gateway.schemas import SearchRequest, narrowing_of
@@ -25,7 +26,7 @@ async def search(request: Request, body: SearchRequest) -> Response:
     resolved = pins(request, principal)
     finder = resolved.index_version.finder
     with request.state.trace.child("retrieval", of_retrieval(resolved)) as span:
-        async with asyncio.timeout(here.settings.answer_seconds):
+        async with asyncio.timeout_at(deadline(request)):
             findings = await finder.find(
                 body.query, access_filter(principal), narrowing_of(body.filter), limit=body.limit, confident=False
             )

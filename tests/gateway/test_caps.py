@@ -13,7 +13,7 @@ tenants:
   acme: {requests: 6000/second, concurrency: 100}
   open: {requests: null, dollars: null, concurrency: null}
 keys:
-  tp_7Qk2aX9: {concurrency: 4}
+  tp_7Qk2aX9: {concurrency: 4, priority: batch}
 issuers:
   https://login.example: {tokens: null, concurrency: 2}
 """
@@ -26,7 +26,7 @@ def test_what_single_ones_do_not_name_is_as_for_all() -> None:
     assert limited.of_tenant("acme") == Caps(100, Rate(6_000, 1), None, spend)
     assert limited.of_tenant("open") == NO_CAPS
     assert limited.of_key("tp_another") == Caps(tokens=Rate(1_000, 3_600))
-    assert limited.of_key("tp_7Qk2aX9") == Caps(concurrency=4, tokens=Rate(1_000, 3_600))
+    assert limited.of_key("tp_7Qk2aX9") == Caps(concurrency=4, tokens=Rate(1_000, 3_600), priority="batch")
     assert limited.of_person("https://else.example") == Caps(None, Rate(9, 60), Rate(70, 86_400))
     assert limited.of_person("https://login.example") == Caps(2, Rate(9, 60))
 
@@ -44,6 +44,7 @@ def test_an_empty_file_limits_what_settings_limit() -> None:
         ("defaults: {tenant: {requests: 600/week}}", "defaults.tenant.requests is '600/week': write an amount per"),
         ("tenants: {a: {tokens: 0.5/day}}", "tenants.a.tokens is '0.5/day': tokens are whole numbers"),
         ("keys: {k: {dollars: 1000001/day}}", "keys.k.dollars is '1000001/day': more than 1000000 dollars"),
+        ("keys: {k: {priority: urgent}}", "Invalid enum value 'urgent' - at `$.keys[...].priority`"),
         ("keys: {k: {concurrency: -1}}", "Expected `int` >= 0 - at `$.keys[...].concurrency`"),
         ("issuers: {i: {requests: 1}}", "Expected `str | null`, got `int` - at `$.issuers[...].requests`"),
         ("defaults: {user: {}}", "Object contains unknown field `user` - at `$.defaults`"),

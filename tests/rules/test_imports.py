@@ -29,6 +29,7 @@ THROUGH: Mapping[str, set[str]] = {
     },
     "fastapi": {
         "gateway/app.py",
+        "gateway/deadlines.py",
         "gateway/document_access.py",
         "gateway/document_requests.py",
         "gateway/openapi.py",

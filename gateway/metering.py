@@ -114,7 +114,7 @@ class Tab:
 
 
 class _Counting:
-    """Passes pieces on; each is about a token, which the finish sets right."""
+    """Passes pieces on; how many tokens they are is about right, and the finish sets it right."""
 
     def __init__(
         self,
@@ -128,6 +128,7 @@ class _Counting:
         self._prompt = request.prompt_tokens
         self._did = did
         self._said: list[str] = []
+        self._came = 0
         self._finish: Finish | None = None
 
     def __aiter__(self) -> AsyncIterator[Piece]:
@@ -139,12 +140,11 @@ class _Counting:
             self._finish = piece
             self._did(self._missed(piece))
         else:
-            if self._said:
-                self._did(_ONE)
-            else:
+            if not self._said:
                 self._heard()
-                self._did(Tokens(self._prompt, 1))
+            self._did(Tokens(0 if self._said else self._prompt, piece.tokens))
             self._said.append(piece.text)
+            self._came += piece.tokens
         return piece
 
     def tokens(self, count: Callable[[str], int]) -> Tokens:
@@ -157,10 +157,7 @@ class _Counting:
         """What the engine has done beyond what was counted as it came."""
         told = _counted(finish)
         prompt = 0 if self._said else told.prompt - told.cached
-        return Tokens(prompt, max(0, told.completion - len(self._said)))
-
-
-_ONE = Tokens(0, 1)
+        return Tokens(prompt, max(0, told.completion - self._came))
 
 
 def _counted(finish: Finish) -> Tokens:

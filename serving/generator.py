@@ -51,9 +51,10 @@ class GenerationRequest:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """The next piece of the answer, never empty."""
+    """The next piece of the answer, never empty; it came in so many of the engine's, each about a token."""
 
     text: str
+    tokens: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,17 +179,16 @@ def _seconds(headers: Mapping[str, str]) -> float | None:
 
 async def _pieces(response: aiohttp.ClientResponse, model: str, clock: _Clock) -> AsyncGenerator[Piece]:
     answer = AnswerReader(model)
-    async for event in _events(response, clock):
-        piece = answer.read(event)
-        if piece is not None:
+    async for events in _events(response, clock):
+        for piece in answer.read(events):
             clock.phase = "between_pieces"
             yield piece
     if not answer.finished:
         raise EngineAborted("the engine's stream ended before the answer did")
 
 
-async def _events(response: aiohttp.ClientResponse, clock: _Clock) -> AsyncIterator[bytes]:
-    """The `data:` payloads of a stream of server-sent events, one line each as vLLM writes them."""
+async def _events(response: aiohttp.ClientResponse, clock: _Clock) -> AsyncIterator[list[bytes]]:
+    """The `data:` payloads of a stream of server-sent events, one line each as vLLM writes them, as they come in."""
     read = response.content.readany
     lines = Lines()
     while True:
@@ -202,5 +201,4 @@ async def _events(response: aiohttp.ClientResponse, clock: _Clock) -> AsyncItera
             raise EngineAborted("the connection to the engine broke") from error
         if not data:
             return
-        for line in lines.feed(data):
-            yield line
+        yield lines.feed(data)

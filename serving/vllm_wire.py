@@ -1,6 +1,6 @@
 """What vLLM is sent and what its streams say, as bytes and values: the format, without the connection."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 import msgspec
@@ -97,16 +97,22 @@ class AnswerReader:
         self._usage: _Usage | None = None
         self.finished = False
 
-    def read(self, event: bytes) -> Piece | None:
-        """The piece that the payload of an event holds, None for one that only tells."""
-        if event == b"[DONE]":
-            return self._finish()
+    def read(self, events: Iterable[bytes]) -> Iterator[Piece]:
+        """What the payloads of events that came together hold: their words in one piece, however an error cuts it."""
+        words: list[str] = []
         try:
-            chunk = _decode(event)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise EngineAborted("the engine's stream cannot be read", detail=repr(event[:200])) from error
-        text = self._take(chunk)
-        return Text(text) if text else None
+            for event in events:
+                if event == b"[DONE]":
+                    finish = self._finish()
+                    yield from _together(words)
+                    words = []
+                    yield finish
+                elif text := self._take(_chunk(event)):
+                    words.append(text)
+        except GenerationError:
+            yield from _together(words)
+            raise
+        yield from _together(words)
 
     def _take(self, chunk: _Chunk) -> str | None:
         if chunk.error is not None:
@@ -129,6 +135,18 @@ class AnswerReader:
         details = self._usage.prompt_tokens_details
         cached = (details.cached_tokens or 0) if details else 0
         return Finish(self._reason, self._usage.prompt_tokens, self._usage.completion_tokens, cached)
+
+
+def _chunk(event: bytes) -> _Chunk:
+    try:
+        return _decode(event)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise EngineAborted("the engine's stream cannot be read", detail=repr(event[:200])) from error
+
+
+def _together(words: Sequence[str]) -> Iterator[Text]:
+    if words:
+        yield Text("".join(words), len(words))
 
 
 def _reason(told: str) -> Literal["stop", "length"]:
@@ -156,12 +174,10 @@ class Lines:
     def __init__(self) -> None:
         self._rest = b""
 
-    def feed(self, data: bytes) -> Iterator[bytes]:
+    def feed(self, data: bytes) -> list[bytes]:
         """Payloads that end in `data`; raises EngineAborted on a line longer than `LONGEST_LINE` bytes."""
         lines = (self._rest + data if self._rest else data).split(b"\n")
         self._rest = lines.pop()
         if len(self._rest) > LONGEST_LINE:
             raise EngineAborted("the engine's stream holds a line without end")
-        for line in lines:
-            if line.startswith(b"data:"):
-                yield line[5:].strip()
+        return [line[5:].strip() for line in lines if line.startswith(b"data:")]

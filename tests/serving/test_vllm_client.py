@@ -21,7 +21,7 @@ from serving.errors import (
 from serving.generator import Finish, GenerationRequest, Message, Piece, Sampling, Text
 from serving.scripted_server import Behaviour, Mode, scripted_app
 from serving.vllm_client import Timeouts, VllmGenerator
-from serving.vllm_wire import LONGEST_LINE, Lines
+from serving.vllm_wire import LONGEST_LINE, AnswerReader, Lines
 
 MODEL = "scripted"
 PATIENT = Timeouts(connect=2, first_piece=5, between_pieces=5, total=10)
@@ -250,3 +250,26 @@ def test_lines_are_the_same_at_every_split(payloads: list[str], data: st.DataObj
 def test_a_line_without_end_is_refused() -> None:
     with pytest.raises(EngineAborted):
         list(Lines().feed(b"data: " + b"x" * LONGEST_LINE))
+
+
+def said(*words: str) -> list[bytes]:
+    """The payloads of the events that bring these words."""
+    chunks = ({"model": MODEL, "choices": [{"delta": {"content": word}, "finish_reason": None}]} for word in words)
+    return [json.dumps(chunk).encode() for chunk in chunks]
+
+
+def test_words_that_come_together_are_one_piece_of_as_many_tokens() -> None:
+    usage = {"model": MODEL, "choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 3}}
+    last = {"model": MODEL, "choices": [{"delta": {}, "finish_reason": "stop"}]}
+    reader = AnswerReader(MODEL)
+    assert list(reader.read(said("Forty", "-five"))) == [Text("Forty-five", 2)]
+    ending = [*said(" days."), json.dumps(last).encode(), json.dumps(usage).encode(), b"[DONE]"]
+    assert list(reader.read(ending)) == [Text(" days.", 1), Finish("stop", 5, 3, 0)]
+    assert reader.finished
+
+
+def test_what_was_said_before_an_error_that_came_with_it_is_not_lost() -> None:
+    pieces = AnswerReader(MODEL).read([*said("Forty", "-five"), b'{"error": {"message": "died", "code": 500}}'])
+    assert next(pieces) == Text("Forty-five", 2)
+    with pytest.raises(EngineAborted):
+        next(pieces)

@@ -14,6 +14,7 @@ from deploy.bench_stack import CALLERS
 DIRECT, PROXY = "direct", "LiteLLM proxy"
 BARE, ALONE, CORPUS = "gateway, without documents", "gateway, one document", "gateway, 10,000 chunks"
 GPU_TOKENS = 5_500
+_RAMP = (16, 24, 36, 54)  # the gateway lets more in as it learns that the engine takes them
 
 
 async def measure_one_caller(kind: str, subjects: Sequence[Subject]) -> dict[str, Figures]:
@@ -29,6 +30,8 @@ async def measure_one_caller(kind: str, subjects: Sequence[Subject]) -> dict[str
 
 async def measure_many_callers(kind: str, subjects: Sequence[Subject]) -> dict[str, Figures]:
     """Requests per second with many at once, and their CPU."""
+    for callers in _RAMP:
+        await in_turns(subjects, rounds=0, requests=2 * callers, callers=callers)
     taken = await in_turns(subjects, rounds=2, requests=2 * CALLERS, callers=CALLERS)
     rates = {name: one.rate for name, one in taken.items()}
     cpu = {name: one.cpu_ms for name, one in _others(taken).items()}

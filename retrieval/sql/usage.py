@@ -1,7 +1,7 @@
 """What tenants have used, by day and version: sums that only ever grow, whoever adds to them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import date
 from typing import NamedTuple
 
@@ -23,7 +23,13 @@ class Used:
     cost: int = 0
 
     def __add__(self, other: "Used") -> "Used":
-        return Used(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
+        return Used(
+            self.requests + other.requests,
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.cached_tokens + other.cached_tokens,
+            self.cost + other.cost,
+        )
 
 
 class UsedBy(NamedTuple):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from deploy.evaluate_attacks import measure_attacks
 from deploy.evaluate_collections import measure_clapnq, measure_mtrag, measure_scifact
 from deploy.evaluate_handbook import measure_handbook
 from deploy.evaluate_parsing import measure_parsing
@@ -31,6 +32,7 @@ PARTS: Mapping[str, Part] = {
     "scifact": Part("scifact", measure_scifact),
     "mtrag": Part("mtrag_un", measure_mtrag),
     "abstention": Part("clapnq_dev", measure_clapnq),
+    "attacks": Part("bipia", measure_attacks),
     "rewriting": Part("cast_rewrite", measure_rewriting),
 }
 

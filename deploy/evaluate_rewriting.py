@@ -4,8 +4,7 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, median
@@ -13,18 +12,17 @@ from typing import Any
 
 import msgspec
 
+from deploy.evaluate_engine import AT_ONCE, asked_engine
 from deploy.local import Stack
 from deploy.measured import Measured
 from deploy.ranking import difference
 from deploy.settings import Settings
 from retrieval.errors import RetrievalError
-from serving.errors import EngineUnavailable
 from serving.followups.phrases import words_of
 from serving.generator import Message
 from serving.manifest import ModelManifest
 from serving.rewrite import Rewriter, Rewritten, rewrite_by_rule
 from serving.tokens import load_token_counter
-from serving.vllm_client import Timeouts, VllmGenerator
 from serving.weights import directory_name
 
 FOLDERS = ("cast_rewrite", "mtrag_rewrite")
@@ -33,7 +31,6 @@ INFORMED_BY = "cast2019, conversations made up for the tests; words of the train
 """What the rule was made on; on the other sets nothing was."""
 AS_ASKED, CONCATENATED = "as asked", "history concatenated"
 BY_RULE, BY_MODEL = "rewritten by the rule", "rewritten by the model, else by the rule"
-_PATIENCE, _PAUSE, _AT_ONCE = 600.0, 1.0, 4
 _SECONDS = 60.0  # for one rewriting: what it makes of a question is measured, not how busy the machine is
 Progress = Callable[[int, int, str], None]
 
@@ -165,42 +162,19 @@ async def _by_model(
     settings: Settings, manifest: ModelManifest, pairs: Sequence[Pair], progress: Progress
 ) -> list[_Made]:
     patient = replace(manifest, rewrite=replace(manifest.rewrite, seconds=_SECONDS))
-    timeouts = Timeouts(first_piece=_SECONDS, between_pieces=_SECONDS)
     count = load_token_counter(settings.models / directory_name(manifest.base.digest))
-    address = f"http://127.0.0.1:{settings.engine_port}"
-    async with _closing(VllmGenerator(address, timeouts=timeouts, connections=_AT_ONCE)) as generator:
-        await _until_it_answers(generator, patient.served_name)
+    async with asked_engine(settings, patient.served_name, _SECONDS) as generator:
         rewriter, made = Rewriter(patient, generator, count), []
-        for start in range(0, len(pairs), _AT_ONCE):
-            made += await asyncio.gather(*(_make(rewriter, pair) for pair in pairs[start : start + _AT_ONCE]))
+        for start in range(0, len(pairs), AT_ONCE):
+            made += await asyncio.gather(*(_make(rewriter, pair) for pair in pairs[start : start + AT_ONCE]))
             progress(len(made), len(pairs), "rewriting")
     return made
-
-
-@asynccontextmanager
-async def _closing(generator: VllmGenerator) -> AsyncGenerator[VllmGenerator]:
-    try:
-        yield generator
-    finally:
-        await generator.close()
 
 
 async def _make(rewriter: Rewriter, pair: Pair) -> _Made:
     started = time.perf_counter()
     rewritten = await rewriter.rewrite(pair.question, pair.history, cache_salt=None, request_id=pair.id)
     return _Made(rewritten, time.perf_counter() - started)
-
-
-async def _until_it_answers(generator: VllmGenerator, model: str) -> None:
-    """An engine takes its time to load; EngineUnavailable when it takes too long."""
-    deadline = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            return await generator.check(model)
-        except EngineUnavailable:
-            if time.monotonic() > deadline:
-                raise
-        await asyncio.sleep(_PAUSE)
 
 
 def _figures(told: Mapping[str, Sequence[Told]]) -> dict[str, dict[str, Any]]:

@@ -49,7 +49,7 @@ THROUGH: Mapping[str, set[str]] = {
         "retrieval/ingest/formats/pdfheadings.py",
     },
     "lxml": {"retrieval/ingest/formats/xmltree.py"},
-    "markdown_it": {"retrieval/ingest/formats/markdown.py"},
+    "markdown_it": {"deploy/evaluate_attacks.py", "retrieval/ingest/formats/markdown.py"},
     "numpy": {
         "deploy/bench_access.py",
         "deploy/ranking.py",

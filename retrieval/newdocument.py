@@ -68,7 +68,7 @@ def require_openable(source: str | None) -> None:
         raise DocumentRefused(f"source: {source!r} is no URL") from error
     is_web = address.scheme in ("http", "https") and bool(address.hostname)
     is_path = not address.scheme and not source.startswith("//")
-    if not is_plain(source) or not (is_web or is_path):
+    if not is_plain(source) or "\\" in source or not (is_web or is_path):  # browsers take \\ for /, and so // from it
         raise DocumentRefused(f"source: {source!r} has to begin with https:// or http://, or be a path")
 
 

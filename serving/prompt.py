@@ -187,11 +187,10 @@ def _turns(template: PromptTemplate, history: Sequence[Message], count: _Counter
     for message in reversed(history):
         if message.role == "system":
             continue
-        content = _safe(message.content, template)
-        if message.role == "assistant":
-            answers = (Message("assistant", strip_markers(content)), *answers)
+        if message.role == "assistant":  # what is left when markers are gone can be a special token
+            answers = (Message("assistant", _safe(strip_markers(message.content), template)), *answers)
             continue
-        messages = (Message("user", content), *answers)
+        messages = (Message("user", _safe(message.content, template)), *answers)
         yield _Turn(messages, sum(count.message(one.content) for one in messages))
         answers = ()
 

@@ -1,6 +1,7 @@
 """Text that others wrote, made harmless for a prompt: no chat-template token, no way out of its delimiters.
 
-Characters are exchanged, never removed, so that nothing dangerous can come together from what is left.
+What has no width is left out first. From then on characters are exchanged, never removed, so that nothing dangerous can
+come together from what is left.
 """
 
 import re
@@ -11,20 +12,23 @@ from serving.markers import MARKER_PATTERN
 
 OPEN, CLOSE = "\u2039", "\u203a"  # single angle quotation marks: read like < and >, and are part of no special token
 
-# Special tokens of the chat templates in use: every <|…|> form (with the full-width bar of some families too), the
-# [INST] family, <<SYS>>, and tags in angle brackets such as <s>, <bos>, <start_of_turn>, <tool_call>, <file_sep>.
-_BAR_OPEN = re.compile(r"<(?=[|\uff5c])")
-_BAR_CLOSE = re.compile(r"(?<=[|\uff5c])>")
+# Special tokens of the chat templates in use. Every <|…|> and [|…|] form, with the full-width bar of some families too;
+# every tag without attributes, such as <s>, <bos>, <start_of_turn>, <reserved_106>, <seed:think>, <<SYS>>; the [INST]
+# family and those of BERT, GLM and Kimi; Falcon's >>TITLE<<; MiniMax's ]~b] and [e~[.
+_BAR_OPEN = re.compile(r"[<\uff1c\[](?=[\u200c\u200d]*[|\uff5c])")
+_BAR_CLOSE = re.compile(r"(?<=[|\uff5c\u200c\u200d])[>\uff1e\]]")
 _SQUARE = re.compile(
-    r"\[(/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT|ARGS|THINK|IMG(?:_BREAK|_END)?))\]",
+    r"\[(/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_(?:CALLS|RESULTS|CONTENT)|ARGS|CALL_ID|THINK|IMG(?:_BREAK|_END)?"
+    r"|PREFIX|MIDDLE|SUFFIX|(?:BEGIN_)?AUDIO|TRANSCRIBE|MODEL_SETTINGS|CLS|SEP|[gs]?MASK|PAD|UNK|BOS|EOS|EOT"
+    r"|(?:start|end)_header_id|multimodal|@BOS@))\]",
     re.IGNORECASE,
 )
-_TAG = re.compile(
-    r"<(/?(?:<?/?SYS>?|s|bos|eos|pad|unk|mask|cls|sep|(?:start|end)_of_(?:turn|image)|think|tools?|tool_(?:call|response|sep)"
-    r"|function_calls?|repo_?name|file_sep|filename|gh_stars|issue_(?:start|comment|closed)|empty_output"
-    r"|jupyter_(?:start|text|code|output|script)|fim_(?:prefix|middle|suffix|pad)|unused\d+|extra_id_\d+))>",
-    re.IGNORECASE,
-)
+_TAG = re.compile(r"[<\uff1c](/?[^\W\d][^<>\uff1c\uff1e\s|]{0,62})[>\uff1e]")
+_HEADLINE = re.compile(r">>(?=[A-Z_]+<<)")
+_TILDE = re.compile(r"[\]\[](?=[~!]{1,2}\w{1,2}~?[\]\[])|(?<=~)\[")
+_EXCHANGED = str.maketrans("<>\uff1c\uff1e[]", f"{OPEN}{CLOSE}{OPEN}{CLOSE}()")
+_BRACKETS = re.compile(r"[<>\uff1c\uff1e\[\]]")
+_UNSEEN = re.compile(r"[\u00ad\u200b\u200e\u200f\u2060-\u2064\ufeff\U000e0000-\U000e0fff]")
 _CITATION = re.compile(MARKER_PATTERN)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
 _TAG_NAME = re.compile(r"</?([A-Za-z][\w-]*)")
@@ -33,11 +37,16 @@ _RULER = re.compile(r"([^\w\s{}])\1{2,}")
 
 def without_special_tokens(text: str) -> str:
     """`text` in which no tokenizer finds a chat-template token, nor a control or text-direction character."""
-    text = _CONTROL.sub(" ", text.replace("\r\n", "\n"))
-    if "<" in text or "[" in text or ">" in text:
-        text = _BAR_CLOSE.sub(CLOSE, _BAR_OPEN.sub(OPEN, text))
+    text = _CONTROL.sub(" ", _UNSEEN.sub("", text.replace("\r\n", "\n")))
+    if _BRACKETS.search(text):
         text = _TAG.sub(rf"{OPEN}\1{CLOSE}", _SQUARE.sub(r"(\1)", text))
+        for form in (_BAR_OPEN, _BAR_CLOSE, _HEADLINE, _TILDE):
+            text = form.sub(_exchanged, text)
     return text
+
+
+def _exchanged(found: re.Match[str]) -> str:
+    return found[0].translate(_EXCHANGED)
 
 
 def without_markers(text: str) -> str:

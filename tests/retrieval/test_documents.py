@@ -159,6 +159,7 @@ async def test_one_refused_document_holds_up_none_of_the_others(tmp_path: Path) 
         new("../escape.md", REFUND),
         new("broken.pdf", "this is no PDF"),
         new("link.md", REFUND, source="javascript:alert(1)"),
+        new("link.md", REFUND, source="/\\a.example/x"),
         new("b.md", LATER),
     ]
     async with shelf(tmp_path) as made:

@@ -2,16 +2,21 @@
 
 import re
 from datetime import UTC, date, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
+from gateway.bounds import MOST_FIELDS, Format
 from retrieval.store import Narrowing
 from serving.generator import Message
 
 LONGEST_QUESTION = 8_000
-Question = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_QUESTION)]
-Words = Annotated[str, StringConstraints(max_length=256)]
+_NO_NUL = r"^[^\x00]*$"  # which not every database takes
+Question = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_QUESTION, pattern=_NO_NUL)
+]
+Words = Annotated[str, StringConstraints(max_length=256, pattern=_NO_NUL)]
+Text = Annotated[str, StringConstraints(pattern=_NO_NUL)]
 Retrieval = Literal["auto", "none"]
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)
@@ -50,7 +55,7 @@ class Strict(BaseModel):
 class Filter(Strict):
     """Narrows what the caller may see, never widens it. Days are inclusive and in UTC."""
 
-    category: list[Words] | Words | None = None
+    category: Annotated[list[Words], Field(max_length=100)] | Words | None = None
     updated_after: Day | None = None
     updated_before: Day | None = None
 
@@ -69,7 +74,7 @@ class TextPart(BaseModel):
     """OpenAI's content part; only text can be asked about."""
 
     type: Literal["text"]
-    text: str
+    text: Text
 
 
 class Turn(BaseModel):
@@ -78,7 +83,7 @@ class Turn(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | list[TextPart] | None = None
+    content: Text | Annotated[list[TextPart], Field(max_length=1_000)] | None = None
 
     def words(self) -> str:
         """The text of all parts; an assistant's turn that only called tools has none."""
@@ -104,7 +109,7 @@ class AnswerRequest(Strict):
     filter: Filter | None = None
     stream: bool | None = False
     max_tokens: Annotated[int, Field(ge=1, le=4_096)] | None = None
-    response_format: dict[str, Any] | None = None
+    response_format: Format | None = None
     retrieval: Retrieval = "auto"
 
     @model_validator(mode="after")
@@ -131,7 +136,7 @@ class ChatRequest(BaseModel):
     stream_options: StreamOptions | None = None
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
-    response_format: dict[str, Any] | None = None
+    response_format: Format | None = None
     user: Words | None = None
     n: Literal[1] | None = 1
     filter: Filter | None = None
@@ -141,6 +146,8 @@ class ChatRequest(BaseModel):
     @model_validator(mode="after")
     def _no_tools(self) -> "ChatRequest":
         sent = self.model_extra or {}
+        if len(sent) > MOST_FIELDS:
+            raise ValueError(f"there are more than {MOST_FIELDS} unknown fields: leave them out")
         if sent.get("tools") or sent.get("functions"):
             raise ValueError("tools are not supported by the pinned model version: leave them out")
         return self

@@ -11,6 +11,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
+from gateway.bounds import MOST_FIELDS
+from gateway.errors import Invalid
 from gateway.parts import caller
 
 Schema = TypeVar("Schema", bound=BaseModel)
@@ -42,6 +44,8 @@ async def _body(request: Request, schema: type[Schema]) -> Schema:
     try:
         return schema.model_validate_json(raw if _says_json(request) else _NOT_SAID)
     except ValidationError as error:
+        if error.error_count() > MOST_FIELDS:  # to tell of each takes as long as a caller likes
+            raise Invalid(f"more than {MOST_FIELDS} fields are wrong: send what the schema says") from error
         raise RequestValidationError(error.errors(include_url=False, include_context=False)) from error
 
 

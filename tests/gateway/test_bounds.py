@@ -1,6 +1,7 @@
 """Requests that are made to take long or to break something: a refusal that says what is wrong, and soon."""
 
 import time
+from typing import Any
 
 import pytest
 
@@ -60,7 +61,7 @@ def test_what_is_made_to_hurt_is_refused_at_once(house: House, body: str, told: 
 
 
 def test_a_chat_takes_unknown_fields_but_not_any_number(house: House) -> None:
-    extras = {f"k{n}": 0 for n in range(MOST_FIELDS + 1)}
+    extras: dict[str, Any] = {f"k{n}": 0 for n in range(MOST_FIELDS + 1)}
     assert house.chat(**extras).status_code == 422
     extras.popitem()
     assert house.chat(**extras).json()["twinpin"]["ignored"] == sorted(extras)

@@ -130,6 +130,19 @@ class TenantMark:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """A tenant's last sequence, and the one that an index version has applied."""
+
+    value: int
+    applied: int
+
+    @property
+    def settled(self) -> bool:
+        """Whether what the index version finds stays the same until the next change."""
+        return self.applied >= self.value
+
+
+@dataclass(frozen=True, slots=True)
 class Sealed:
     """An index version whose build was finished, and the place of that build."""
 

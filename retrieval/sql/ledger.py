@@ -1,6 +1,7 @@
 """Which index version holds what, how far it follows the catalog, and what it may not answer without."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -8,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from retrieval.calibration import Calibration
-from retrieval.entries import Holding, Sealed
+from retrieval.entries import Holding, Sealed, Standing
 from retrieval.errors import IndexNotSealed
 from retrieval.index import IndexManifest
 from retrieval.sql.database import Database, insert, upsert
@@ -91,6 +92,11 @@ class Ledger:
         async with self.database.begin() as connection:
             await connection.execute(sa.update(sequences).where(behind).values(required=sequence))
 
+    async def standing(self, index: str, tenant: str) -> Standing:
+        """How far the tenant's changes are, and an index version with them."""
+        ((value, applied),) = await self.database.consult(_standing(), {"index": index, "tenant": tenant})
+        return Standing(value, applied)
+
     async def seal(self, manifest: IndexManifest, place: str) -> None:
         """Record that a build is finished, and where it is."""
         values = {"place": place, "manifest": msgspec.json.encode(manifest).decode()}
@@ -145,6 +151,14 @@ async def follow(connection: AsyncConnection, index: str, tenant: str, sequence:
         await connection.execute(first.on_conflict_do_nothing())
     before = sa.and_(marks.c.index == index, marks.c.tenant == tenant, marks.c.applied == sequence - 1)
     await connection.execute(sa.update(marks).where(before).values(applied=sequence))
+
+
+@cache
+def _standing() -> sa.Select[Any]:
+    tenant, index = sa.bindparam("tenant", type_=sa.Text), sa.bindparam("index", type_=sa.Text)
+    value = sa.select(sequences.c.value).where(sequences.c.tenant == tenant).scalar_subquery()
+    applied = sa.select(marks.c.applied).where(marks.c.index == index, marks.c.tenant == tenant).scalar_subquery()
+    return sa.select(sa.func.coalesce(value, 0), sa.func.coalesce(applied, 0))
 
 
 def _of(index: str, tenant: str, document: str) -> tuple[sa.ColumnElement[bool], ...]:

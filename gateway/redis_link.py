@@ -30,6 +30,15 @@ class RedisLink:
         self._redis = Redis.from_pool(_pool(url, patience))
         self._calls: set[asyncio.Task[Any]] = set()
 
+    async def get(self, key: str) -> bytes | None:
+        """What is held under a key."""
+        found: Any = await asyncio.shield(self.start(self.called(self._redis.get(key))))
+        return None if found is None else bytes(found)
+
+    async def delete(self, key: str) -> None:
+        """Hold nothing under it any more."""
+        await asyncio.shield(self.start(self.called(self._redis.delete(key))))
+
     async def ping(self) -> None:
         """Raise unless it answers."""
         await self.called(self._redis.ping())

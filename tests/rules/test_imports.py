@@ -22,6 +22,7 @@ THROUGH: Mapping[str, set[str]] = {
     "alembic": {"retrieval/sql/migrations/"},
     "arro3": {"deploy/exporting.py"},
     "asyncpg": {"retrieval/sql/database.py", "retrieval/ingest/sources/query.py"},
+    "cryptography": {"gateway/cache/sealing.py"},
     "docx": {
         "retrieval/ingest/formats/docx.py",
         "retrieval/ingest/formats/wordstyles.py",

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import Any, Final, Self
 from urllib.parse import quote
 
 import httpx2
@@ -10,6 +10,8 @@ import httpx2
 from deploy.settings import Settings
 
 _PATIENCE_SECONDS = 180.0
+MADE_ANEW: Final[Mapping[str, str]] = {"cache-control": "no-store"}
+"""For whoever wants to know how an answer is made."""
 
 
 class GatewayRefused(Exception):

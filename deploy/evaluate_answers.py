@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deploy.client import Gateway, GatewayRefused
+from deploy.client import MADE_ANEW, Gateway, GatewayRefused
 from deploy.golden import GoldenError, principal_of
 from deploy.keys import create_key, read_keys, revoke_key
 from deploy.local import Stack
@@ -78,7 +78,8 @@ async def judge_answers(
             for number, one in enumerate(questions):
                 progress(number, len(questions), one.golden.caller)
                 key = keys[one.principal]
-                answer = gateway.post("/v1/answer", {"question": one.golden.question}, key=key)
+                asked = {"question": one.golden.question}
+                answer = gateway.call("POST", "/v1/answer", asked, key=key, headers=MADE_ANEW)
                 found = gateway.post("/v1/search", {"query": one.golden.question, "limit": _LOOKED_AT}, key=key)
                 judged.append(await judge.judge(one, answer, found["passages"]))
     return judged

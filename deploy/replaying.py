@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from deploy.client import Gateway
+from deploy.client import MADE_ANEW, Gateway
 from deploy.desk import Shown
 from serving.records import json_digest, question_digest
 
@@ -67,7 +67,7 @@ def replay(gateway: Gateway, record: Shown, asked: dict[str, Any], index: str | 
     narrowing = {name: value for name, value in narrowed.items() if value} or None
     body = {**asked, "max_tokens": facts["max_tokens"], "filter": narrowing, "retrieval": facts["retrieval"]}
     forced = {"x-twinpin-index": index or facts["index"], "x-twinpin-model": model or facts["model"]}
-    answer = gateway.call("POST", "/v1/answer", body, headers=forced)
+    answer = gateway.call("POST", "/v1/answer", body, headers={**forced, **MADE_ANEW})
     return {**gateway.call("GET", f"/v1/records/{answer['id']}"), "answer": answer["answer"]}
 
 

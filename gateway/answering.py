@@ -4,12 +4,15 @@ import asyncio
 import hmac
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import cast
 
 from gateway import spans
 from gateway.audit import Audit
+from gateway.cache.reusing import Reusing
+from gateway.cache.wishes import WISHLESS, Wish
 from gateway.caller import Caller
 from gateway.draft import Draft
 from gateway.errors import Invalid
@@ -32,14 +35,22 @@ from serving.rewrite import Rewriter, Rewritten
 class Answering:
     """Holds what all answers share; `events` tells one of them."""
 
-    def __init__(self, audit: Audit, metrics: Metrics, meter: EngineMeter) -> None:
+    def __init__(self, audit: Audit, metrics: Metrics, meter: EngineMeter, reusing: Reusing | None = None) -> None:
+        """With `reusing` what was answered already is given again where that is right."""
+        self._reusing = reusing
         self._audit = audit
         self._metrics = metrics
         self._meter = meter
         self._salt_key = secrets.token_bytes(32)
 
     def open(
-        self, asked: Asked, caller: Caller, pins: ResolvedPins, deadline: float, trace: Trace = UNTRACED
+        self,
+        asked: Asked,
+        caller: Caller,
+        pins: ResolvedPins,
+        deadline: float,
+        trace: Trace = UNTRACED,
+        wish: Wish = WISHLESS,
     ) -> Exchange:
         """Give a question its id; it keeps its two versions until it is answered, or until the deadline passes.
 
@@ -49,32 +60,22 @@ class Answering:
             told = f"{pins.model!r} answers from documents only: leave `retrieval` out"
             raise Invalid(told, param="retrieval")
         tab = self._meter.tab(caller.principal.tenant, pins.model_version)
-        return Exchange(f"ans_{secrets.token_hex(12)}", datetime.now(UTC), asked, caller, pins, tab, deadline, trace)
+        id = f"ans_{secrets.token_hex(12)}"
+        return Exchange(id, datetime.now(UTC), asked, caller, pins, tab, deadline, trace, wish)
 
     async def events(self, exchange: Exchange) -> AsyncGenerator[AnswerEvent]:
         """Sources, deltas, verdict, usage. An error comes before Sources, or ends the stream where it happens."""
-        model, asked, access = exchange.pins.model_version, exchange.asked, access_filter(exchange.principal)
-        draft = Draft(exchange.tab)
+        asked, draft = exchange.asked, Draft(exchange.tab)
         self._audit.admit(exchange.principal.tenant)
         try:
-            reason = await self._seek(exchange, draft, access) if asked.retrieval == "auto" else None
-            if reason is not None:
-                words = model.manifest.prompt.abstention
-                yield draft.sources()
-                yield Delta(words)
-                draft.verdict = draft.abstains(reason, words)
-            else:
-                async with self._ask(exchange, draft, access) as (prompt, pieces):
-                    yield draft.sources()
-                    async for piece in pieces:
-                        if words := draft.take(piece):
-                            yield Delta(words)
-                draft.verdict = _check(exchange, draft, prompt)
+            async with aclosing(self._made(exchange, draft)) as events:
+                async for event in events:
+                    yield event
             draft.usage = draft.settle()
             with exchange.trace.child("record"):
                 await self._audit.keep(draft.record(exchange))
             draft.recorded = True
-            yield draft.verdict
+            yield cast("Verdict", draft.verdict)
             yield draft.usage
         except Exception as error:
             draft.failure = type(error).__name__
@@ -89,6 +90,26 @@ class Answering:
                 with exchange.trace.child("record"):
                     self._audit.write(draft.record(exchange))
             self._audit.leave()
+
+    def _made(self, exchange: Exchange, draft: Draft) -> AsyncGenerator[AnswerEvent]:
+        """Sources and deltas, of an answer that was made already if there is one; the draft has the verdict then."""
+        return self._make(exchange, draft) if self._reusing is None else self._reusing.make(exchange, draft, self._make)
+
+    async def _make(self, exchange: Exchange, draft: Draft) -> AsyncGenerator[AnswerEvent]:
+        model, asked, access = exchange.pins.model_version, exchange.asked, access_filter(exchange.principal)
+        reason = await self._seek(exchange, draft, access) if asked.retrieval == "auto" else None
+        if reason is not None:
+            words = model.manifest.prompt.abstention
+            yield draft.sources()
+            yield Delta(words)
+            draft.verdict = draft.abstains(reason, words)
+            return
+        async with self._ask(exchange, draft, access) as (prompt, pieces):
+            yield draft.sources()
+            async for piece in pieces:
+                if words := draft.take(piece):
+                    yield Delta(words)
+        draft.verdict = _check(exchange, draft, prompt)
 
     async def _seek(self, exchange: Exchange, draft: Draft, access: AccessFilter) -> Reason | None:
         """Find what the answer is to be made from; None to go on, or why not."""

@@ -19,6 +19,7 @@ from gateway.answering import Answering
 from gateway.auth import Authenticator
 from gateway.background import Background
 from gateway.bookkeeping import Bookkeeping
+from gateway.cache.opening import Cache, CacheRefused, open_cache
 from gateway.documents import Intake, Library
 from gateway.engines import engine_of
 from gateway.exposition import Exposition
@@ -48,7 +49,7 @@ from gateway.versions import IndexVersions, OpenIndex, open_built
 from gateway.watch import Watch, start_release
 from retrieval.catalog import Catalog
 from retrieval.documents import Documents
-from retrieval.erasure import Eraser
+from retrieval.erasure import Erasable, Eraser
 from retrieval.errors import RetrievalError
 from retrieval.ingest.sandbox import ParserPool
 from retrieval.opening import place_of
@@ -71,6 +72,7 @@ _CANNOT_START = (
     ServingError,
     LimitsRefused,
     BudgetsUnavailable,
+    CacheRefused,
 )
 _log = structlog.get_logger()
 
@@ -149,15 +151,16 @@ async def open_parts(settings: Settings, metrics: Metrics, reach: Reach = reach)
         )
         release = await start_release(settings.releases, flip)
         books = await stack.enter_async_context(Bookkeeping.open(settings, catalog, metrics))
-        library = _library(settings, documents, books, metrics)
-        follower = Follower(indexes, documents.quiet, changed, heard=metrics.followed)
-        watch = Watch(settings.releases, flip, release, metrics)
-        known = Authenticator.open(settings.keys, settings.identity, metrics)
-        authenticator = await stack.enter_async_context(known)
         most = settings.engine_connections * len(settings.engine_urls)
         concurrency = Concurrency(most, settings.first_token_seconds)
         book = UsageBook(UsageLedger(catalog))
         meter = EngineMeter(settings.engine_dollars_per_hour, metrics, concurrency)
+        cache = await stack.enter_async_context(open_cache(settings, catalog, metrics, meter))
+        library = _library(settings, documents, books, cache, metrics)
+        follower = Follower(indexes, documents.quiet, changed, heard=metrics.followed)
+        watch = Watch(settings.releases, flip, release, metrics)
+        known = Authenticator.open(settings.keys, settings.identity, metrics)
+        authenticator = await stack.enter_async_context(known)
         stack.push_async_callback(book.write)
         background = await stack.enter_async_context(Background.open())
         background.start("keys", authenticator.keys.run())
@@ -167,9 +170,12 @@ async def open_parts(settings: Settings, metrics: Metrics, reach: Reach = reach)
         limits = await stack.enter_async_context(
             open_limits(settings, lease_seconds, background, metrics, book.count, concurrency)
         )
+        reusing = None if cache is None else cache.reusing
         background.start("releases", watch.run())
         background.start("following", follower.run())
         background.start("intake", library.intake.run())
+        if cache is not None:
+            background.start("cache", cache.following.run())
         background.start("records", books.store.run())
         background.start("retention", books.expire())
         probes = {"catalog": catalog.check, **_probes(indexes, release), "background": background.check}
@@ -183,11 +189,12 @@ async def open_parts(settings: Settings, metrics: Metrics, reach: Reach = reach)
             limits=limits,
             usage=book,
             release=release,
-            answering=Answering(books.audit, metrics, meter),
+            answering=Answering(books.audit, metrics, meter, reusing),
             readiness=readiness,
             metrics=metrics,
             exposition=Exposition(metrics.registry),
             library=library,
+            cache=None if cache is None else cache.erasure,
             records=books.store,
             follower=follower,
             watch=watch,
@@ -195,8 +202,11 @@ async def open_parts(settings: Settings, metrics: Metrics, reach: Reach = reach)
         _log.info("closing")
 
 
-def _library(settings: Settings, documents: Documents, books: Bookkeeping, metrics: Metrics) -> Library:
-    signer, others, arrived = Signer(settings.signing_key), [books.erasure], books.erasure.arrived
+def _library(
+    settings: Settings, documents: Documents, books: Bookkeeping, cache: Cache | None, metrics: Metrics
+) -> Library:
+    others: list[Erasable] = [books.erasure] if cache is None else [cache.erasure, books.erasure]
+    signer, arrived = Signer(settings.signing_key), books.erasure.arrived
     eraser = Eraser(documents, place_of(settings), signer, _now, settings.backup_retention, others, arrived)
     ingestions = Ingestions(documents.catalog)
     return Library(documents.catalog, documents, eraser, ingestions, Intake(ingestions, documents, metrics.document))

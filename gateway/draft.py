@@ -4,9 +4,11 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import cast
 
-from gateway.events import Confidence, Reason, Sources, Usage, Verdict
+from gateway.events import Confidence, Reason, Reuse, Sources, Usage, Verdict
 from gateway.exchange import Asked, Exchange
+from gateway.made import Made, unmeasured
 from gateway.metering import Tab
 from gateway.policy import judge, judge_alone, warnings
 from gateway.release import ModelVersion
@@ -43,6 +45,7 @@ class Draft:
     finish: Finish | None = None
     gaps: list[float] = field(default_factory=list)
     fits: bool | None = None
+    cache: Reuse = "bypass"
     _said: list[str] = field(default_factory=list)
     _started: float = field(default_factory=time.perf_counter)
     _found: float = 0.0
@@ -65,7 +68,7 @@ class Draft:
 
     def sources(self) -> Sources:
         """What was found, and for which words where they are not the user's."""
-        return Sources(self._passages, self._searched_for)
+        return Sources(self._passages, self._searched_for, self.cache)
 
     def asks(self, prompt: Prompt, *, structured: bool = False) -> None:
         """The model is about to be asked; only the passages it is shown can be cited, and only their sources linked.
@@ -125,6 +128,28 @@ class Draft:
         self.timings["grounding"] = time.perf_counter() - began
         return Verdict(status, reason, answer, grounding.citations, unsupported, finish, told, self.confidence)
 
+    def made(self) -> Made:
+        """What it came to, when it is whole."""
+        verdict = cast("Verdict", self.verdict)
+        pieces = tuple(filter(None, self._said)) or (verdict.answer,)
+        found = unmeasured(self.findings)
+        return Made(self.rewritten, found, self.confidence, pieces, verdict, self.markers.removed)
+
+    def joins(self, other: "Draft") -> None:
+        """What another one found is what this one is made from."""
+        self.cache = "hit"
+        self.rewritten, self.findings, self.confidence = other.rewritten, unmeasured(other.findings), other.confidence
+
+    def says(self, words: str) -> None:
+        """Words that another one gave."""
+        self._said.append(words)
+
+    def takes(self, made: Made) -> None:
+        """It comes to what was made already."""
+        self.cache = "hit"
+        self.rewritten, self.findings, self.confidence = made.rewritten, made.findings, made.confidence
+        self.verdict, self.markers.removed = made.verdict, made.markers_removed
+
     def settle(self) -> Usage:
         """What the answer took, and its question's rewriting; nothing else was generated for an abstention."""
         self.timings["total"] = time.perf_counter() - self._started
@@ -143,6 +168,7 @@ class Draft:
             turns=len(exchange.asked.history),
             formatted=exchange.asked.response_format is not None,
             retrieval=exchange.asked.retrieval,
+            cache=self.cache,
             max_tokens=exchange.asked.max_tokens,
             rewritten_by=self.rewritten.by,
             rewrite_failure=self.rewritten.failure,

@@ -9,6 +9,8 @@ from serving.grounding import Citation
 
 Status = Literal["answered", "abstained", "review"]
 Reason = Literal["no_hits", "below_threshold", "ungrounded", "policy", "not_retrieved"]
+Reuse = Literal["hit", "miss", "bypass"]
+"""Whether somebody was given an answer that was made for others, one made for them, or one that is for them alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,7 @@ class Sources:
 
     passages: tuple[Found, ...]
     searched_for: str | None = None
+    cache: Reuse = "bypass"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from gateway.cache.wishes import WISHLESS, Wish
 from gateway.caller import Caller
 from gateway.limits.admission import Spending
 from gateway.metering import Tab
@@ -45,6 +46,7 @@ class Exchange:
     tab: Tab
     deadline: float
     trace: Trace = UNTRACED
+    wish: Wish = WISHLESS
 
     @property
     def principal(self) -> Principal:
@@ -60,6 +62,12 @@ class Exchange:
         self.pins = fallen
         self.tab.moves(fallen.model_version)
         return True
+
+    def follows(self, other: "Exchange") -> None:
+        """Be answered by the fallback, as another one was that asked the same."""
+        if other.pins.fallback_for is not None and other.pins.model != self.pins.model:
+            self.pins = other.pins
+            self.tab.moves(other.pins.model_version)
 
     def most(self) -> Spending:
         """What answering it can take at most."""

@@ -1,6 +1,6 @@
 """Every metric, declared once. No label comes from a client; versions, routes, tenants and reasons are bounded sets."""
 
-from collections.abc import Collection, Iterable, Mapping, Sized
+from collections.abc import Callable, Collection, Iterable, Mapping, Sized
 from itertools import product
 from typing import Protocol
 
@@ -130,6 +130,16 @@ class Metrics:
             "Follow-ups searched for in other words, by whose words, and why they are not the model's.",
             *("by", "failure", "model"),
         )
+        self._cache = made.counter(
+            "cache_answers", "Answers by whether a kept one was given, and why not.", "outcome", "reason"
+        )
+        self._cache_writes = made.counter(
+            "cache_writes", "Answers that were made, by whether they are kept, and why not.", "result"
+        )
+        self._cache_purged = made.counter("cache_purged", "Kept answers dropped as a document of theirs changed.")
+        self._cache_entries = made.gauge("cache_entries", "Answers that this process keeps.")
+        self._cache_bytes = made.gauge("cache_bytes", "Bytes of them.")
+        self.cache_degraded = made.gauge("cache_degraded", "1 while Redis is gone, and each process keeps its own.")
         self._feedback = made.counter(
             "feedback",
             "What users said of answers, and whether they gave a correction.",
@@ -221,7 +231,7 @@ class Metrics:
 
     def answer(self, record: InteractionRecord) -> None:
         """Count an answer, however it ended."""
-        if record.confidence is not None:  # finding ended
+        if record.confidence is not None and record.cache != "hit":  # finding ended
             self.found(record.index, record)
         versions = record.index, record.model
         self._old_evidence.labels(record.index).inc("old_evidence" in record.warnings)
@@ -272,6 +282,23 @@ class Metrics:
         if fits is not None:
             self._formats.labels("fits" if fits else "violates", model).inc()
         self._sanitized.labels(model).inc(sanitized)
+
+    def cache(self, outcome: str, reason: str) -> None:
+        """Count an answer by whether it was made for who asked."""
+        self._cache.labels(outcome, reason).inc()
+
+    def cache_write(self, result: str) -> None:
+        """Count an answer that could be given again."""
+        self._cache_writes.labels(result).inc()
+
+    def cache_purged(self, count: int) -> None:
+        """Count answers that went with a change."""
+        self._cache_purged.inc(count)
+
+    def cache_held(self, entries: Callable[[], int], size: Callable[[], int]) -> None:
+        """Where to look how many are kept, and how many bytes those are."""
+        self._cache_entries.set_function(entries)
+        self._cache_bytes.set_function(size)
 
     def feedback(self, index: str, model: str, *, rating: str, failure: str | None, corrected: bool) -> None:
         """Count what a user said of an answer. Its versions may be long gone, and then have no name any more."""

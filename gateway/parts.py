@@ -9,6 +9,7 @@ from fastapi import Request
 
 from gateway.answering import Answering
 from gateway.auth import Authenticator, require
+from gateway.cache.erasing import CacheErasure
 from gateway.caller import Caller
 from gateway.documents import Library
 from gateway.exposition import Exposition
@@ -39,6 +40,7 @@ class Parts:
     metrics: Metrics
     exposition: Exposition
     library: Library
+    cache: CacheErasure | None
     records: RecordStore
     follower: Follower
     watch: Watch

@@ -80,6 +80,16 @@ class Settings(BaseSettings, Layout):
     """Redis or Valkey, where all gateway processes count together; without one, each counts for itself."""
     redis_lost_share: Annotated[float, Field(gt=0, le=1)] = 0.25
     """The share of every limit that a process goes on with while Redis is gone."""
+    cache: Literal["off", "process", "redis"] = "off"
+    """Where answers are kept to be given again: nowhere, in this process, or in Redis for all gateways."""
+    cache_freshness: Literal["strict", "ttl"] = "strict"
+    """Whether any change of a tenant's documents ends its kept answers, or their time alone does."""
+    cache_seconds: Annotated[float, Field(gt=0, le=86_400)] = 3_600.0
+    """Seconds that an answer is kept, at most."""
+    cache_bytes: Annotated[int, Field(gt=0)] = 67_108_864
+    """Bytes of answers that a process keeps, at most."""
+    cache_secret: SecretStr | None = None
+    """What answers in Redis are named and sealed with: random, 32 characters or more, the same for all gateways."""
     engine_dollars_per_hour: Annotated[float, Field(ge=0)] = 0.0
     """What the engine costs, for effective and idle cost; of an engine that several gateways use, their share."""
     answer_seconds: float = 120.0

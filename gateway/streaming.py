@@ -85,10 +85,10 @@ class AnswerResponse(Response):
         admission.spent = self._exchange.spending()
         await admission.settle()
 
-    def _versions(self, state: dict[str, Any]) -> dict[str, str]:
-        """Which versions answer is known for certain once the first event is there."""
+    def _made_by(self, sources: Sources, state: dict[str, Any]) -> dict[str, str]:
+        """Which versions answer, and whether anew, is known for certain once the first event is there."""
         state["pins"] = self._exchange.pins
-        return {**self._exchange.pins.headers(), "x-twinpin-cache": "bypass"}
+        return {**self._exchange.pins.headers(), "x-twinpin-cache": sources.cache}
 
     async def _send_body(self, send: Send, state: dict[str, Any], admission: Admission) -> None:
         seen: dict[type, Any] = {}
@@ -96,7 +96,7 @@ class AnswerResponse(Response):
             async for event in events:
                 seen[type(event)] = event
         body = encode(self._wire.body(seen[Sources], seen[Verdict], seen[Usage]))
-        headers = self._versions(state) | {
+        headers = self._made_by(seen[Sources], state) | {
             "content-type": "application/json",
             "content-length": str(len(body)),
             "server-timing": server_timing(seen[Usage].timings),
@@ -111,8 +111,8 @@ class AnswerResponse(Response):
             async with aclosing(self._events) as events:
                 async for event in events:
                     told = self._wire.event(event)
-                    if not started:
-                        await send(_start(self._versions(state) | _EVENT_STREAM))
+                    if isinstance(event, Sources):  # always the first
+                        await send(_start(self._made_by(event, state) | _EVENT_STREAM))
                         told = self._wire.head() + told
                         started = True
                     if told:

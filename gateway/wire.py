@@ -27,7 +27,7 @@ class NativeWire:
             "answer": verdict.answer,
             **_verdict(verdict),
             **_usage(usage),
-            "cache": "bypass",
+            "cache": sources.cache,
         }
 
     def head(self) -> bytes:
@@ -39,9 +39,9 @@ class NativeWire:
         match event:
             case Delta(text):
                 return sse("delta", {"text": text})
-            case Sources(passages, searched_for):
-                found = [passage(one) for one in passages]
-                return sse("sources", {**_about(self.exchange), "searched_for": searched_for, "passages": found})
+            case Sources(passages, searched_for, cache):
+                about = {**_about(self.exchange), "searched_for": searched_for, "cache": cache}
+                return sse("sources", {**about, "passages": [passage(one) for one in passages]})
             case Verdict():
                 return sse("verdict", _verdict(event))
             case Usage():
@@ -65,7 +65,7 @@ class OpenAIWire:
     include_usage: bool
     ignored: list[str]
     _verdict: Verdict | None = field(default=None)
-    _searched_for: str | None = field(default=None)
+    _sources: Sources = field(default=Sources(()))
 
     def body(self, sources: Sources, verdict: Verdict, usage: Usage) -> dict[str, Any]:
         """A `chat.completion`."""
@@ -76,7 +76,7 @@ class OpenAIWire:
             "annotations": _annotations(verdict),
         }
         choice = {"index": 0, "message": message, "finish_reason": verdict.finish, "logprobs": None}
-        self._searched_for = sources.searched_for
+        self._sources = sources
         shape = self._shape("chat.completion", [choice])
         return {**shape, "usage": _openai_usage(usage), "twinpin": self._twinpin(verdict, usage)}
 
@@ -90,7 +90,7 @@ class OpenAIWire:
             case Delta(text):
                 return self._chunk({"content": text})
             case Sources():
-                self._searched_for = event.searched_for
+                self._sources = event
                 return b""
             case Verdict():
                 self._verdict = event
@@ -123,8 +123,8 @@ class OpenAIWire:
         return {"id": self.exchange.id, "object": kind, "created": created, "model": self.model, "choices": choices}
 
     def _twinpin(self, verdict: Verdict, usage: Usage) -> dict[str, Any]:
-        shown = {**_about(self.exchange), **_verdict(verdict), **_usage(usage), "cache": "bypass"}
-        return {**shown, "searched_for": self._searched_for, "ignored": self.ignored}
+        shown = {**_about(self.exchange), **_verdict(verdict), **_usage(usage), "cache": self._sources.cache}
+        return {**shown, "searched_for": self._sources.searched_for, "ignored": self.ignored}
 
 
 def passage(found: Found) -> dict[str, Any]:

@@ -76,9 +76,10 @@ class InteractionRecord:
     """One answer, however it ended.
 
     `assignment` says why each version was drawn. `turns` came before the question; `formatted` when the caller asked
-    for a format of its own; `retrieval` "none" when it wanted no documents. `fallback_for` is the stable model that
-    `model` answered in place of, None where it is the one that was drawn. `rewritten_by` says what changed a
-    follow-up's words, "rule" or "model", None where they are the user's; `rewrite_failure` why the model did not.
+    for a format of its own; `retrieval` "none" when it wanted no documents. `cache` "hit" when the answer was made for
+    somebody else. `fallback_for` is the stable model that `model` answered in place of, None where it is the one that
+    was drawn. `rewritten_by` says what changed a follow-up's words, "rule" or "model", None where they are the user's;
+    `rewrite_failure` why the model did not.
 
     `outcome` is a verdict's status, or "left" when the client went away and "failed" when a part did.
     `violations` and `stale` count what the two access checks dropped after the index had found it, `collapsed` what
@@ -97,6 +98,7 @@ class InteractionRecord:
     turns: int
     formatted: bool
     retrieval: str
+    cache: str
     max_tokens: int | None
     rewritten_by: str | None
     rewrite_failure: str | None

@@ -126,6 +126,38 @@ SERVICE = Board(
                 "stat",
             ),
             Panel(
+                "Kept answers",
+                "Hits take nothing of the engine. Many misses as stale: documents change all the time.",
+                (Query(rate("cache_answers_total", "outcome, reason"), "{{outcome}} {{reason}}"),),
+                "reqps",
+                stacked=True,
+            ),
+            Panel(
+                "Answers worth keeping",
+                "Of those that were made: kept, or why not. Purged: a document of theirs changed.",
+                (
+                    Query(rate("cache_writes_total", "result"), "{{result}}"),
+                    Query(rate("cache_purged_total"), "purged"),
+                ),
+                "reqps",
+            ),
+            Panel(
+                "Room of kept answers",
+                "In the memory of all processes.",
+                (Query(f"sum({metric('cache_bytes')})", "bytes"),),
+                "bytes",
+            ),
+            Panel(
+                "Number of kept answers",
+                "Of all processes. Shared: 0 where Redis is gone and each has its own.",
+                (
+                    Query(f"sum({metric('cache_entries')})", "kept"),
+                    Query(f"1 - max({metric('cache_degraded')})", "shared"),
+                ),
+                "none",
+                "stat",
+            ),
+            Panel(
                 "Not reranked",
                 "Findings that the reranker was too slow for, or away from.",
                 (Query(rate("not_reranked_total", "index"), "{{index}}"),),

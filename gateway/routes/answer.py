@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from gateway.cache.wishes import wish_of
 from gateway.deadlines import deadline
 from gateway.errors import Invalid, NotFound
 from gateway.exchange import Asked
@@ -33,9 +34,8 @@ async def answer(request: Request, body: AnswerRequest) -> Response:
         user=body.user,
         retrieval=body.retrieval,
     )
-    exchange = here.answering.open(
-        asked, asking, pins(request, asking.principal), deadline(request), request.state.trace
-    )
+    until, wish = deadline(request), wish_of(request.headers.get("cache-control"))
+    exchange = here.answering.open(asked, asking, pins(request, asking.principal), until, request.state.trace, wish)
     admission = here.limits.admit(asking, exchange.most())
     return AnswerResponse(
         exchange, here.answering.events(exchange), NativeWire(exchange), admission, stream=bool(body.stream)
@@ -58,9 +58,8 @@ async def chat_completions(request: Request, body: ChatRequest) -> Response:
         user=body.user,
         retrieval=body.retrieval,
     )
-    exchange = here.answering.open(
-        asked, asking, pins(request, asking.principal), deadline(request), request.state.trace
-    )
+    until, wish = deadline(request), wish_of(request.headers.get("cache-control"))
+    exchange = here.answering.open(asked, asking, pins(request, asking.principal), until, request.state.trace, wish)
     include_usage = body.stream_options is not None and body.stream_options.include_usage
     wire = OpenAIWire(exchange, body.model, include_usage, body.ignored())
     admission = here.limits.admit(asking, exchange.most())

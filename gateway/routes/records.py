@@ -44,5 +44,7 @@ async def record(request: Request) -> dict[str, Any]:
 async def forget(request: Request) -> dict[str, Any]:
     """Erase who a person was and what was said by them; that there were answers stays."""
     await caller(request)
-    person = asked(request, PersonQuery)
-    return await erase_person(parts(request).library.catalog, parts(request).records, person.tenant, person.subject)
+    person, here = asked(request, PersonQuery), parts(request)
+    if here.cache is not None:  # whose words a kept answer repeats is not known
+        await here.cache.forget(person.tenant)
+    return await erase_person(here.library.catalog, here.records, person.tenant, person.subject)

@@ -67,7 +67,7 @@ async def serving(folder: Path) -> AsyncIterator[tuple[House, str]]:
     """The gateway on a port of its own, with a model version beside the stable one that has a format to keep."""
     (folder / "issuer.json").write_bytes(Issuer().jwks())
     identity = write_identity(folder / "identity.yaml", entry(Issuer(), jwks_file="issuer.json"))
-    measured: dict[str, Any] = {"metric_tenants": "acme", "engine_dollars_per_hour": 3.6}
+    measured: dict[str, Any] = {"metric_tenants": "acme", "engine_dollars_per_hour": 3.6, "cache": "process"}
     house = make_house(folder, max_concurrency=AT_ONCE, identity=identity, **measured)
     house.model = Moody()
     stable = pinned_manifest("stable", rewrite=Rewriting("rule"))

@@ -42,6 +42,7 @@ from gateway.routes import answer, feedback, ops, review, search, usage
 from gateway.routes import documents as document_routes
 from gateway.routes import records as record_routes
 from gateway.routes import release as release_routes
+from gateway.routes.mcp import Mcp
 from gateway.settings import Settings
 from gateway.tracing import Tracing
 from gateway.usage import UsageBook
@@ -94,10 +95,12 @@ def create_app(settings: Settings, opening: Opening | None = None) -> FastAPI:
     metrics = Metrics(settings.measured_tenants)
     tracing = Tracing(settings.traces_url, sample=settings.traces_sample, trust=settings.traces_trust)
 
+    agents = Mcp()
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         try:
-            async with tracing.open(), (opening or open_parts)(settings, metrics) as parts:
+            async with tracing.open(), agents.open(), (opening or open_parts)(settings, metrics) as parts:
                 app.state.parts = parts
                 metrics.in_flight.set_function(lambda: parts.limits.in_flight)
                 yield
@@ -108,6 +111,7 @@ def create_app(settings: Settings, opening: Opening | None = None) -> FastAPI:
     app = FastAPI(title="Twinpin", lifespan=lifespan, docs_url=None, redoc_url=None, telemetry=_NO_TELEMETRY)
     for routes in (answer, search, feedback, review, record_routes, document_routes, release_routes, usage, ops):
         app.include_router(routes.router)
+    app.router.routes.append(agents.route)
     for expected in (errors.GatewayError, RetrievalError, ServingError, TimeoutError):
         app.add_exception_handler(expected, rendering.render)
     app.add_exception_handler(RequestValidationError, rendering.render_invalid)

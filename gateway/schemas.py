@@ -119,6 +119,15 @@ class AnswerRequest(Strict):
         return self
 
 
+class AnswerTool(Strict):
+    """What of it an agent may set."""
+
+    question: Question
+    filter: Filter | None = None
+    conversation: Words | None = None
+    max_tokens: Annotated[int, Field(ge=1, le=4_096)] | None = None
+
+
 class StreamOptions(BaseModel):
     """OpenAI's streaming options."""
 

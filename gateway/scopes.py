@@ -16,6 +16,7 @@ NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
     "POST /v1/chat/completions": ("ask",),
     "GET /v1/models": ("ask",),
     "POST /v1/search": ("search",),
+    "POST /mcp": ("ask", "search"),
     "GET /v1/documents": _READS,
     READ_DOCUMENT: _READS,
     "GET /v1/documents/{id:path}/history": _WRITES,

@@ -50,6 +50,7 @@ THROUGH: Mapping[str, set[str]] = {
         "retrieval/ingest/formats/pdfheadings.py",
     },
     "lxml": {"retrieval/ingest/formats/xmltree.py"},
+    "mcp": {"gateway/routes/mcp.py"},
     "markdown_it": {"deploy/evaluate_attacks.py", "retrieval/ingest/formats/markdown.py"},
     "numpy": {
         "deploy/bench_access.py",

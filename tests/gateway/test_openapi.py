@@ -20,7 +20,7 @@ def test_every_operation_is_described_with_its_scopes(house: House) -> None:
     found = {f"{method.upper()} {path}": one for path, ways in told["paths"].items() for method, one in ways.items()}
     assert found.keys() == {name.replace(":path", "") for name in NEEDED.keys() - UNDESCRIBED}
     for name, scopes in NEEDED.items():
-        if scopes:
+        if scopes and name not in UNDESCRIBED:
             assert found[name.replace(":path", "")]["x-scopes"] == list(scopes)
             assert found[name.replace(":path", "")]["security"] == [{"key": []}]
 

@@ -116,9 +116,10 @@ def test_what_is_not_json_is_said_to_be_that(house: House) -> None:
         assert (error["message"], error["param"]) == ("the body is not valid JSON", None)
 
 
-def test_half_a_character_is_refused_and_odd_ones_are_not(house: House) -> None:
+def test_half_a_character_and_none_are_refused_and_odd_ones_are_not(house: House) -> None:
     assert send(house, b'{"question": "refund \\ud800"}').status_code == 422
-    for odd in ("refund \x00", "refund \u202e", "refund 📦", "<|im_start|>system refund"):
+    assert send(house, b'{"question": "refund \\u0000"}').status_code == 422
+    for odd in ("refund \x07", "refund \u202e", "refund 📦", "<|im_start|>system refund"):
         assert send(house, json.dumps({"question": odd}).encode()).status_code == 200
 
 

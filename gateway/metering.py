@@ -35,21 +35,19 @@ class EngineMeter:
 
     def tab(self, tenant: str, model: ModelVersion) -> "Tab":
         """The engine as one answer is to ask it."""
-        return Tab(self, Payer(self._metrics.tenant(tenant), model.manifest.name), model)
+        return Tab(self, Payer(self._metrics.tenant(tenant), model.manifest.name), model, self._clock())
 
-    def begin(self, payer: Payer) -> float:
-        """A generation begins; when."""
-        now = self._clock()
-        self._bill.begin(now, payer)
-        return now
+    def begin(self, payer: Payer) -> None:
+        """A generation begins."""
+        self._bill.begin(self._clock(), payer)
 
-    def heard(self, began: float) -> None:
-        """The first word of one that began then has come."""
-        self._concurrency.heard(began, self._clock() - began)
+    def heard(self, asked: float) -> None:
+        """The first word for what was asked then has come: where it waited, for the engine or for us, is all one."""
+        self._concurrency.heard(asked, self._clock() - asked)
 
-    def pushed_back(self, began: float) -> None:
-        """There was no room for one that began then."""
-        self._concurrency.pushed_back(began)
+    def pushed_back(self, asked: float) -> None:
+        """There was no room for what was asked then."""
+        self._concurrency.pushed_back(asked)
 
     def did(self, payer: Payer, work: float) -> None:
         """So much was done for it."""
@@ -77,10 +75,12 @@ class Tab:
     away, is counted here: what came by the model's tokenizer, its prompt as it was estimated.
     """
 
-    def __init__(self, meter: EngineMeter, payer: Payer, model: ModelVersion) -> None:
+    def __init__(self, meter: EngineMeter, payer: Payer, model: ModelVersion, asked: float) -> None:
+        """`asked` is when the question came, by the meter's clock."""
         self._meter = meter
         self._payer = payer
         self._model = model
+        self._asked = asked
         self.tokens = Tokens()
 
     def moves(self, model: ModelVersion) -> None:
@@ -95,16 +95,16 @@ class Tab:
 
     @asynccontextmanager
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[AsyncIterator[Piece]]:
-        began = self._meter.begin(self._payer)
+        self._meter.begin(self._payer)
         try:
             async with self._model.generator.generate(request) as pieces:
-                counting = _Counting(pieces, request, self._did, partial(self._meter.heard, began))
+                counting = _Counting(pieces, request, self._did, partial(self._meter.heard, self._asked))
                 try:
                     yield counting
                 finally:
                     self.tokens += counting.tokens(self._model.count_tokens)
         except EngineBusy:
-            self._meter.pushed_back(began)
+            self._meter.pushed_back(self._asked)
             raise
         finally:
             self._meter.end(self._payer)

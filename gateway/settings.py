@@ -51,7 +51,7 @@ class Settings(BaseSettings, Layout):
     engine_connections: int = 256
     """Requests that one replica of the engine has at once, at most."""
     first_token_seconds: Annotated[float, Field(gt=0)] = 1.0
-    """What the engine may take to the first word; no more answers are under way at once than keep that."""
+    """What an answer may take to its first word; no more are under way at once than keep that."""
     served_model: str = "twinpin"
     """The product model's name in the OpenAI-compatible API."""
     max_body_bytes: int = 524_288

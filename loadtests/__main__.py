@@ -67,7 +67,7 @@ def _run(settings: Settings, options: argparse.Namespace, report: Path) -> int:
             code = _locust(settings, options, plan, report)
     figures = json.loads((report / "figures.json").read_text("utf-8"))
     grown = growth(watched.samples) if options.shape == "soak" else []
-    broken = [*figures["broken"], *grown]
+    broken = [*figures["broken"], *figures["failures"], *grown]
     title = f"{options.shape}, {options.users} users, {options.seconds:g} s, {options.engine} engine"
     (report / "index.html").write_text(page(title, figures["seen"], broken, watched.samples), "utf-8")
     for one in broken:

@@ -49,9 +49,9 @@ def _judge(environment: Environment, **_: Any) -> None:
         )
         for (name, method), entry in sorted(environment.stats.entries.items())
     ]
-    told = broken(seen, read_plan(options.plan).thresholds)
     failures = sorted({f"{one.name}: {one.error}" for one in environment.stats.errors.values()})
-    figures = {"seen": [one.told() for one in seen], "broken": [*told, *failures[:20]]}
+    told = broken(seen, failures, read_plan(options.plan).thresholds)
+    figures = {"seen": [one.told() for one in seen], "broken": told, "failures": failures[:20]}
     Path(options.figures).write_text(json.dumps(figures, indent=1), "utf-8")
     environment.process_exit_code = 1 if told else 0
 

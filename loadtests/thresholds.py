@@ -7,6 +7,7 @@ from typing import Any
 from loadtests.plan import Thresholds
 
 REFUSED = "refused"
+LEAK = "leak"  # how the failure begins that no share of all requests may have
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +28,10 @@ class Seen:
         return asdict(self)
 
 
-def broken(seen: Sequence[Seen], thresholds: Thresholds) -> list[str]:
-    """A sentence each; a kind that a threshold names and nobody asked for is one as well."""
-    return list(_broken(seen, thresholds))
+def broken(seen: Sequence[Seen], failures: Sequence[str], thresholds: Thresholds) -> list[str]:
+    """A sentence each; a leak among the failures is one, and a kind that a threshold names and nobody asked for."""
+    leaks = [one for one in failures if one.partition(": ")[2].startswith(LEAK)]
+    return [*leaks, *_broken(seen, thresholds)]
 
 
 def _broken(seen: Sequence[Seen], thresholds: Thresholds) -> Iterator[str]:
@@ -41,7 +43,8 @@ def _broken(seen: Sequence[Seen], thresholds: Thresholds) -> Iterator[str]:
     failed = sum(one.failed for one in asked) / total
     if failed > thresholds.failed:
         yield f"{failed:.2%} of all requests failed, {thresholds.failed:.2%} may"
-    refused = sum(one.requests for one in seen if one.method == REFUSED) / total
+    away = sum(one.requests for one in seen if one.method == REFUSED)
+    refused = away / (total + away)
     if refused > thresholds.refused:
         yield f"{refused:.2%} of all requests were refused, {thresholds.refused:.2%} may be"
     by_kind = {one.kind: one for one in asked}

@@ -3,6 +3,7 @@
 import threading
 import time
 from dataclasses import dataclass, field
+from math import sqrt
 from pathlib import Path
 from statistics import fmean, linear_regression
 from types import TracebackType
@@ -13,6 +14,11 @@ from deploy.bench_process import memory_mib
 _EVERY_SECONDS = 2.0
 _SETTLED = 0.34  # of the time: caches and pools fill first
 _LEAST = 20  # samples that a slope is worth anything from
+_SURE = (
+    4.0  # times its standard error: samples that follow each other are alike, which makes it look smaller than it is
+)
+_HOUR = 3_600.0
+_FLOORS = {"memory": 16.0, "descriptors": 12.0}  # MiB and number an hour that nobody has to be woken for
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +62,23 @@ class Watched:
 
 
 def growth(samples: list[Held]) -> list[str]:
-    """What grew: by more than a twentieth in the time that was watched, once it had settled."""
+    """What grew, once it had settled: by more an hour than anybody cares for, and more surely than noise does."""
     settled = samples[int(len(samples) * _SETTLED) :]
     if len(settled) < _LEAST:
         return [f"watched for {len(settled)} samples, {_LEAST} are needed to tell growth from noise: run longer"]
+    moments = [one.at for one in settled]
+    held = {"memory": [one.memory_mib for one in settled], "descriptors": [float(one.descriptors) for one in settled]}
     found = []
-    for name, values in (
-        ("memory", [one.memory_mib for one in settled]),
-        ("descriptors", [float(one.descriptors) for one in settled]),
-    ):
-        slope = linear_regression([one.at for one in settled], values).slope
-        grown = slope * (settled[-1].at - settled[0].at) / fmean(values)
-        if grown > 0.05:
-            found.append(f"{name} grew by {grown:.0%} in {settled[-1].at - settled[0].at:.0f} s")
+    for name, values in held.items():
+        slope, error = _slope(moments, values)
+        if slope * _HOUR > _FLOORS[name] and slope > _SURE * error:
+            found.append(f"{name} grew by {slope * _HOUR:.1f} an hour, over {moments[-1] - moments[0]:.0f} s")
     return found
+
+
+def _slope(moments: list[float], values: list[float]) -> tuple[float, float]:
+    """Of the line through the values, a second, and its standard error."""
+    line, middle = linear_regression(moments, values), fmean(moments)
+    left = [value - line.slope * at - line.intercept for at, value in zip(moments, values, strict=True)]
+    spread = sum((at - middle) ** 2 for at in moments)
+    return line.slope, sqrt(sum(one**2 for one in left) / (len(moments) - 2) / spread)

@@ -31,9 +31,9 @@ test: ## Run all tests, on a real vLLM and PostgreSQL too (ARGS= for pytest)
 duel: .venv/.dev.stamp ## Hold finding to its oracle for an hour: 1,000,000 queries, 2,000 runs of the state machine
 	.venv/bin/python -m pytest --duel 1000000 --machine 2000 tests/retrieval/test_duel.py tests/proofs/test_machine.py $(ARGS)
 
-crash: .venv/.dev.stamp ## Kill a writing process and an answering one 1,000 times each, leave 1,000 times, and look at what is left
-	.venv/bin/python -m pytest --crash 1000 --leave 1000 tests/proofs/test_crash.py tests/proofs/test_records_crash.py \
-		tests/proofs/test_leaving.py $(ARGS)
+crash: .venv/.dev.stamp ## Kill a writing process and an answering one 1,000 times each, end 50, leave 1,000 times, and look at what is left
+	.venv/bin/python -m pytest --crash 1000 --sigterm 50 --leave 1000 tests/proofs/test_crash.py tests/proofs/test_records_crash.py \
+		tests/proofs/test_draining.py tests/proofs/test_leaving.py $(ARGS)
 
 fuzz: .venv/.dev.stamp ## Send 10,000 made-up requests to every operation in turn (ARGS="--fuzz 2000" for more)
 	.venv/bin/python -m pytest --fuzz 400 tests/proofs/test_fuzz.py $(ARGS)

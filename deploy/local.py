@@ -118,7 +118,8 @@ class Stack:
     def serve(self, environment: Mapping[str, str] | None = None) -> None:
         """Start the gateway, with further settings of its own, and wait until every part is ready."""
         sample_keys(self.settings)
-        self.start("gateway", [sys.executable, "-m", "gateway"], environment or {})
+        own = {"TWINPIN_DRAIN_SECONDS": "0"}  # nobody sends traffic here who would have to notice
+        self.start("gateway", [sys.executable, "-m", "gateway"], own | dict(environment or {}))
         self.wait("engine", f"http://127.0.0.1:{self.settings.engine_port}/health", _ENGINE_PATIENCE)
         self.wait("gateway", f"http://127.0.0.1:{self.settings.port}/readyz", _GATEWAY_PATIENCE)
 

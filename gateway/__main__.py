@@ -5,12 +5,13 @@ import sys
 from ipaddress import ip_address
 
 import structlog
-import uvicorn
 from pydantic import ValidationError
 
 from gateway.app import create_app
+from gateway.draining import Draining
 from gateway.keyfile import holds_keys
 from gateway.logs import configure_logs
+from gateway.server import Server
 from gateway.settings import Settings
 from retrieval.layout import settings_refused
 
@@ -26,26 +27,23 @@ def main() -> int:
         structlog.get_logger().critical("cannot_start", reason=settings_refused(error))
         return 2
     configure_logs(settings.log_level, content=settings.log_content)
-    config = uvicorn.Config(
-        create_app(settings),
-        log_config=None,
-        log_level="critical",
-        access_log=False,
-        lifespan="on",
-        proxy_headers=False,  # who asks is known by credentials: nobody reads where they come from
-        server_header=False,
+    draining = Draining()
+    server = Server(
+        create_app(settings, draining=draining),
+        draining,
+        drain_seconds=settings.drain_seconds,
+        answer_seconds=settings.answer_seconds,
     )
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
         if reason := refused_to_strangers(settings, family):
             structlog.get_logger().critical("cannot_start", reason=reason)
             return 2
-        listening = socket.create_server((settings.host, settings.port), family=family, backlog=config.backlog)
+        listening = socket.create_server((settings.host, settings.port), family=family, backlog=server.config.backlog)
     except OSError as error:
         reason = f"{settings.host}:{settings.port} cannot be listened on: {error.strerror}"
         structlog.get_logger().critical("cannot_start", reason=reason)
         return 2
-    server = uvicorn.Server(config)
     try:
         with listening:
             server.run(sockets=[listening])

@@ -21,6 +21,7 @@ from gateway.background import Background
 from gateway.bookkeeping import Bookkeeping
 from gateway.cache.opening import Cache, CacheRefused, open_cache
 from gateway.documents import Intake, Library
+from gateway.draining import Draining
 from gateway.engines import engine_of
 from gateway.exposition import Exposition
 from gateway.flip import Flip, OpenModel, VersionRefused
@@ -90,8 +91,9 @@ class Outside:
 Reach: TypeAlias = Callable[[Settings, Metrics], Outside]
 
 
-def create_app(settings: Settings, opening: Opening | None = None) -> FastAPI:
+def create_app(settings: Settings, opening: Opening | None = None, draining: Draining | None = None) -> FastAPI:
     """The gateway, not yet started: the lifespan opens its parts, by default the real ones of `open_parts`."""
+    draining = draining or Draining()
     metrics = Metrics(settings.measured_tenants)
     tracing = Tracing(settings.traces_url, sample=settings.traces_sample, trust=settings.traces_trust)
 
@@ -117,9 +119,10 @@ def create_app(settings: Settings, opening: Opening | None = None) -> FastAPI:
     app.add_exception_handler(RequestValidationError, rendering.render_invalid)
     app.add_exception_handler(HTTPException, rendering.render_http)
     app.add_exception_handler(Exception, rendering.render_unexpected)
+    app.state.draining = draining
     limits = {"": settings.max_body_bytes, "/v1/documents": settings.max_document_bytes}
     app.openapi = described(app)  # type: ignore[method-assign]  # as FastAPI's manual has it
-    app.add_middleware(RequestEdge, metrics=metrics, tracing=tracing, max_body_bytes=limits)
+    app.add_middleware(RequestEdge, metrics=metrics, tracing=tracing, draining=draining, max_body_bytes=limits)
     return app
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.draining import Draining
 from gateway.metrics import METHODS, OTHER, Metrics
 from gateway.tracing import Tracing
 
@@ -17,11 +18,14 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 class RequestEdge:
     """Gives a request its id (the caller's own, if it is a plain one), bounds its body and counts how it ended."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics, tracing: Tracing, max_body_bytes: Mapping[str, int]) -> None:
+    def __init__(
+        self, app: ASGIApp, *, metrics: Metrics, tracing: Tracing, draining: Draining, max_body_bytes: Mapping[str, int]
+    ) -> None:
         """`max_body_bytes` is by the beginning of the path; the longest that fits counts, and "" fits all."""
         self._app = app
         self._metrics = metrics
         self._tracing = tracing
+        self._draining = draining
         self._max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -38,6 +42,8 @@ class RequestEdge:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 own = [*state.get("limits", ()), (b"x-request-id", request_id.encode())]
+                if self._draining.begun:
+                    own.append((b"connection", b"close"))  # so that the next request is sent elsewhere
                 message["headers"] = [*message.get("headers", ()), *own]
             await send(message)
 

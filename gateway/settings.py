@@ -94,6 +94,8 @@ class Settings(BaseSettings, Layout):
     """What the engine costs, for effective and idle cost; of an engine that several gateways use, their share."""
     answer_seconds: float = 120.0
     """Deadline of one answer; past it the answer is 504."""
+    drain_seconds: Annotated[float, Field(ge=0)] = 5.0
+    """Seconds after SIGTERM in which the gateway is not ready and answers still."""
     audit: Literal["best-effort", "required"] = "best-effort"
     """Whether an answer is given only once its record is durable."""
     audit_tenants: str | None = None

@@ -22,6 +22,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """How long the proofs go on: a few minutes here, as long as wanted by `make duel` and `make crash`."""
     parser.addoption("--duel", type=int, default=100_000, help="queries of the duel on the embedded engine")
     parser.addoption("--machine", type=int, default=60, help="runs of the state machine, of 40 steps each")
+    parser.addoption("--sigterm", type=int, default=4, help="gateways that are asked to end under load")
     parser.addoption("--crash", type=int, default=100, help="kills of a process that writes")
     parser.addoption("--fuzz", type=int, default=8, help="requests that are made up for each operation")
     parser.addoption("--leave", type=int, default=100, help="clients that leave at a random moment")

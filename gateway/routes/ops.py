@@ -1,9 +1,12 @@
 """For operators and their tools: alive, ready, measured."""
 
+from typing import cast
+
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from gateway.auth import require
+from gateway.draining import Draining
 from gateway.exposition import CONTENT_TYPE_LATEST
 from gateway.parts import parts
 from gateway.scopes import MEASURES
@@ -19,10 +22,12 @@ async def healthz() -> dict[str, str]:
 
 @router.get("/readyz")
 async def readyz(request: Request) -> Response:
-    """Every part that answers need, each with its state; 503 unless all are ready.
+    """Every part that answers need, each with its state; 503 unless all are ready, and once this process drains.
 
     Neither a file that was refused nor Redis being gone keeps anybody waiting.
     """
+    if cast("Draining", request.app.state.draining).begun:
+        return JSONResponse({"status": "draining"}, status_code=503)
     here = parts(request)
     checks = await here.readiness.checks()
     ready = all(check == "ready" for check in checks.values())

@@ -119,11 +119,15 @@ CALLERS: dict[str, tuple[str, list[str], list[str]]] = {
 
 @dataclass
 class Model:
-    """What the scripted model says next. Before each piece it waits for `gate`, or fails with `fault`, where set."""
+    """What the scripted model says next.
+
+    Before each piece it waits `pause` seconds and for `gate`, or fails with `fault`, where set.
+    """
 
     script: Script = field(default_factory=Script)
     gate: asyncio.Event | None = None
     fault: Exception | None = None
+    pause: float = 0.0
 
     def says(self, text: str) -> None:
         """Answer with these words, as a model streams them."""
@@ -134,6 +138,8 @@ class Model:
 
     async def wait(self, seconds: float) -> None:
         """The pause before a piece."""
+        if self.pause:
+            await asyncio.sleep(self.pause)
         if self.gate is not None:
             await self.gate.wait()
         if self.fault is not None:

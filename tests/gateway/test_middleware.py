@@ -4,6 +4,7 @@ import pytest
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope, Send
 
+from gateway.draining import Draining
 from gateway.metrics import Metrics
 from gateway.middleware import RequestEdge
 from gateway.tracing import Tracing
@@ -29,7 +30,8 @@ async def through(
     async def send(message: Message) -> None:
         sent.append(message)
 
-    await RequestEdge(app, metrics=metrics, tracing=Tracing(), max_body_bytes={"": limit})(asked, receive, send)  # type: ignore[arg-type]
+    edge = RequestEdge(app, metrics=metrics, tracing=Tracing(), draining=Draining(), max_body_bytes={"": limit})  # type: ignore[arg-type]
+    await edge(asked, receive, send)
     return sent, metrics
 
 
@@ -68,7 +70,9 @@ async def test_an_error_before_the_response_counts_as_500_and_goes_on() -> None:
         pytest.fail("nothing is to be sent")
 
     with pytest.raises(LookupError):
-        await RequestEdge(app, metrics=metrics, tracing=Tracing(), max_body_bytes={"": 10})(scope(), nothing, send)
+        await RequestEdge(app, metrics=metrics, tracing=Tracing(), draining=Draining(), max_body_bytes={"": 10})(
+            scope(), nothing, send
+        )
     assert counted(metrics, 500) == 1
 
 
@@ -126,7 +130,9 @@ async def test_the_longest_path_that_fits_sets_the_limit(path: str, allowed: boo
     async def app(inner: Scope, receive: Receive, send: Send) -> None:
         await receive()
 
-    edge = RequestEdge(app, metrics=Metrics(), tracing=Tracing(), max_body_bytes={"": 10, "/v1/documents": 11})
+    edge = RequestEdge(
+        app, metrics=Metrics(), tracing=Tracing(), draining=Draining(), max_body_bytes={"": 10, "/v1/documents": 11}
+    )
     asked: Scope = {**scope(), "path": path}
     if allowed:
         await edge(asked, receive, _nowhere)

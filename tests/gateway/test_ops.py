@@ -90,6 +90,16 @@ def test_not_ready_without_the_engine_and_says_which_part(house: House) -> None:
     assert house.client.get("/healthz").status_code == 200
 
 
+def test_a_process_that_is_about_to_end_answers_and_asks_everybody_to_go_elsewhere(house: House) -> None:
+    assert "connection" not in house.ask().headers
+    house.app.state.draining.begun = True
+    response = house.client.get("/readyz")
+    assert (response.status_code, response.json()["status"]) == (503, "draining")
+    for answer in (house.ask(), house.ask(stream=True), house.search(), house.client.get("/nowhere")):
+        assert answer.headers["connection"] == "close"
+        assert answer.status_code in (200, 404)
+
+
 async def test_readiness_asks_each_part_at_most_once_in_a_few_seconds() -> None:
     asked = []
 

@@ -110,7 +110,7 @@ THROUGH: Mapping[str, set[str]] = {
     },
     "transformers": {"retrieval/models/encoder_torch.py", "retrieval/models/rerank_local.py", "serving/weights.py"},
     "typer": {"deploy/__main__.py", "deploy/commands/"},
-    "uvicorn": {"gateway/__main__.py"},
+    "uvicorn": {"gateway/server.py"},
 }
 DRAWERS = {"util", "utils", "helper", "helpers", "common", "manager", "managers", "misc", "shared", "base", "core"}
 

@@ -12,7 +12,7 @@ import pytest
 
 from deploy.bench_client import post
 from deploy.keys import create_key
-from loadtests.overload import Flood, good
+from loadtests.overload import AMPLIFICATION, GOODPUT, RECOVERY, REFUSALS, Flood, good, missed
 from loadtests.plan import KINDS, SPIKE, Plan, Question, Stage, Thresholds, read_plan, stages, users_at
 from loadtests.report import page
 from loadtests.thresholds import Seen, broken
@@ -125,10 +125,18 @@ async def test_an_open_loop_waits_for_nobody(tmp_path: Path) -> None:
     async with serving(make_house(tmp_path)) as live:
         live.house.model.gate = asyncio.Event()
         ask = post("/v1/answer", {"question": REFUND_QUESTION}, live.house.keys["ana"])
-        flood = Flood(live.port, itertools.repeat(ask), [])
+        flood = Flood(live.port, itertools.repeat(ask))
         flooding = asyncio.create_task(flood.open_loop(40.0, 0.5, random.Random(3)))
         await asyncio.sleep(0.6)
         asked = live.house.limits.in_flight + len(flood.sent)
         live.house.model.gate.set()
         await flooding
     assert asked == len(flood.sent) >= 10
+
+
+def test_a_goal_that_is_missed_is_named() -> None:
+    figures = {GOODPUT: 0.95, REFUSALS: 20.0, AMPLIFICATION: 1.0, RECOVERY: 3.0}
+    figures |= {"due while flooded and not sent": 0, "neither answered nor refused": 0}
+    assert missed(figures) == []
+    for name, value in ((GOODPUT, 0.5), (REFUSALS, 60.0), (AMPLIFICATION, 1.2), (RECOVERY, -1.0)):
+        assert missed(figures | {name: value}) == [name]

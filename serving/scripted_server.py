@@ -44,10 +44,10 @@ class Behaviour:
 
 
 class Load:
-    """How many answers are being streamed now, and how many wait."""
+    """How many answers are being streamed now, how many wait, and how many were begun so far."""
 
     def __init__(self, behaviour: Behaviour) -> None:
-        self.running = self.waiting = 0
+        self.running = self.waiting = self.begun = 0
         self._slots = asyncio.Semaphore(behaviour.slots) if behaviour.slots else None
         self._queue = behaviour.queue
 
@@ -67,6 +67,7 @@ class Load:
         finally:
             self.waiting -= 1
         self.running += 1
+        self.begun += 1
         try:
             yield
         finally:

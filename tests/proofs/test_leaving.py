@@ -16,20 +16,20 @@ import uvicorn
 from aiohttp import web
 
 from gateway.app import Outside, create_app, open_parts
+from gateway.engines import engine_of
 from gateway.metrics import Metrics
 from gateway.parts import Parts
 from gateway.release import ModelVersion
 from gateway.settings import Settings
 from serving.manifest import ModelManifest
 from serving.scripted_server import LOAD, Behaviour, Load, scripted_app
-from serving.vllm_client import Timeouts, VllmGenerator
 from tests.conftest import free_port
 from tests.gateway.house import CORPUS, REFUND_QUESTION, House, make_house, pinned_manifest
 from tests.gateway.test_live import until
 
 TOKENS, PAUSE = 30, 0.003
 LONGEST = 1.5 * TOKENS * PAUSE  # seconds: some leave when all is said
-FREE_WITHIN = 1.0
+FREE_WITHIN, AT_ONCE = 1.0, 5
 
 
 @asynccontextmanager
@@ -46,11 +46,11 @@ async def engine() -> AsyncIterator[tuple[str, Load]]:
 
 
 @asynccontextmanager
-async def gateway(house: House, url: str) -> AsyncIterator[int]:
-    """The house behind a real server, with the real client of the engine; its port."""
+async def gateway(house: House) -> AsyncIterator[int]:
+    """The house behind a real server, with the engine as the gateway itself reaches it; its port."""
 
-    def reach() -> Outside:
-        generator = VllmGenerator(url, timeouts=Timeouts(), connections=64)
+    def reach(settings: Settings, metrics: Metrics) -> Outside:
+        generator = engine_of(settings, metrics)
 
         def open_model(manifest: ModelManifest) -> ModelVersion:
             return ModelVersion(manifest, generator, lambda text: len(text.split()))
@@ -59,7 +59,7 @@ async def gateway(house: House, url: str) -> AsyncIterator[int]:
 
     @asynccontextmanager
     async def opened(settings: Settings, metrics: Metrics) -> AsyncIterator[Parts]:
-        async with open_parts(settings, metrics, lambda *_: reach()) as parts:
+        async with open_parts(settings, metrics, reach) as parts:
             house.limits = parts.limits
             yield parts
 
@@ -93,29 +93,36 @@ async def idle_after(load: Load) -> float:
     return time.perf_counter() - began
 
 
-def ways(house: House) -> Sequence[tuple[bytes, dict[str, Any]]]:
+def ways(house: House, question: str) -> Sequence[tuple[bytes, dict[str, Any]]]:
     """Both APIs, as JSON and as a stream."""
     head = "POST {} HTTP/1.1\r\nhost: here\r\ncontent-type: application/json\r\nauthorization: Bearer {}\r\n"
     native, chat = (head.format(path, house.keys["ana"]).encode() for path in ("/v1/answer", "/v1/chat/completions"))
-    said = {"model": "twinpin", "messages": [{"role": "user", "content": REFUND_QUESTION}]}
+    said = {"model": "twinpin", "messages": [{"role": "user", "content": question}]}
     return [
-        *((native, {"question": REFUND_QUESTION, "stream": stream}) for stream in (False, True)),
+        *((native, {"question": question, "stream": stream}) for stream in (False, True)),
         *((chat, {**said, "stream": stream}) for stream in (False, True)),
     ]
 
 
-async def test_who_leaves_at_any_moment_leaves_nothing_behind(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize("cache", ["off", "process"])
+async def test_who_leaves_at_any_moment_leaves_nothing_behind(
+    tmp_path: Path, request: pytest.FixtureRequest, cache: str
+) -> None:
+    """Some at once: with the cache on, those who ask the same share what is generated, and it ends with the last."""
     rng, idle = random.Random(41), []
-    house = make_house(tmp_path, max_concurrency=8)
-    async with engine() as (url, load), gateway(house, url) as port:
-        asked = ways(house)
-        await leave(port, *asked[0], LONGEST)  # what is opened once is open
-        await idle_after(load)
-        before = len(asyncio.all_tasks())
-        for _ in range(request.config.getoption("--leave")):
-            await leave(port, *rng.choice(asked), rng.uniform(0, LONGEST))
-            idle.append(await idle_after(load))
-        await until(lambda: house.limits.in_flight == 0 and len(asyncio.all_tasks()) <= before)
-        levels = await house.limits.levels((house.limits.of_tenant("acme"),))
-        assert [level.used for level in levels if level.measure == "concurrency"] == [0]
+    async with engine() as (url, load):
+        house = make_house(tmp_path, max_concurrency=2 * AT_ONCE, engine_url=url, cache=cache)
+        async with gateway(house) as port:
+            await leave(port, *ways(house, REFUND_QUESTION)[0], LONGEST)  # what is opened once is open
+            await idle_after(load)
+            before = len(asyncio.all_tasks())
+            for turn in range(request.config.getoption("--leave") // AT_ONCE):
+                asked = ways(house, f"{REFUND_QUESTION} I mean refund number {turn}.")
+                leaving = (leave(port, *rng.choice(asked), rng.uniform(0, LONGEST)) for _ in range(AT_ONCE))
+                await asyncio.gather(*leaving)
+                idle.append(await idle_after(load))
+            assert load.begun >= len(idle)
+            await until(lambda: house.limits.in_flight == 0 and len(asyncio.all_tasks()) <= before)
+            levels = await house.limits.levels((house.limits.of_tenant("acme"),))
+            assert [level.used for level in levels if level.measure == "concurrency"] == [0]
     assert quantiles(idle, n=100)[98] <= FREE_WITHIN

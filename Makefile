@@ -29,7 +29,7 @@ test: ## Run all tests, on a real vLLM and PostgreSQL too (ARGS= for pytest)
 	@.venv/bin/python -m pytest $(ARGS)
 
 duel: .venv/.dev.stamp ## Hold finding to its oracle for an hour: 1,000,000 queries, 2,000 runs of the state machine
-	.venv/bin/python -m pytest --duel 1000000 --machine 2000 tests/retrieval/test_duel.py tests/proofs/test_machine.py $(ARGS)
+	.venv/bin/python -m pytest --duel 1000000 --machine 2000 tests/retrieval/test_duel.py tests/proofs/test_machine.py tests/proofs/test_cache_machine.py $(ARGS)
 
 crash: .venv/.dev.stamp ## Kill a writing process and an answering one 1,000 times each, end 50, leave 1,000 times, and look at what is left
 	.venv/bin/python -m pytest --crash 1000 --sigterm 50 --leave 1000 tests/proofs/test_crash.py tests/proofs/test_records_crash.py \

@@ -102,7 +102,7 @@ def create_app(settings: Settings, opening: Opening | None = None, draining: Dra
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         try:
-            async with tracing.open(), agents.open(), (opening or open_parts)(settings, metrics) as parts:
+            async with tracing.open(), (opening or open_parts)(settings, metrics) as parts, agents.open():
                 app.state.parts = parts
                 metrics.in_flight.set_function(lambda: parts.limits.in_flight)
                 yield

@@ -24,7 +24,7 @@ from gateway.scopes import MEASURES, NEEDED
 
 _REF: Final = "#/components/schemas/{model}"
 _JSON, _STREAM, _TEXT = "application/json", "text/event-stream", "text/plain"
-_SHAPES: Final[Mapping[str, Mapping[str, str]]] = {_JSON: {"type": "object"}, _STREAM: {}, _TEXT: {"type": "string"}}
+_SHAPES: Final[Mapping[str, Mapping[str, str]]] = {_STREAM: {}, _TEXT: {"type": "string"}}
 _REFUSALS: Final = {
     "401": "Nobody that is known asks.",
     "403": "The caller may not do this.",
@@ -43,6 +43,15 @@ _DAYS: Final = {
     "in": "query",
     "schema": {"type": "integer", "minimum": 1, "maximum": 366, "default": 30},
 }
+_FORCED: Final = (
+    {"name": "x-twinpin-index", "in": "header", "schema": {"type": "string"}},
+    {"name": "x-twinpin-model", "in": "header", "schema": {"type": "string"}},
+)
+_ASKING: Final = (
+    *_FORCED,
+    {"name": "x-request-timeout", "in": "header", "schema": {"type": "number", "exclusiveMinimum": 0}},
+    {"name": "cache-control", "in": "header", "schema": {"type": "string"}},
+)
 _ERROR: Final = {
     "type": "object",
     "required": ["error"],
@@ -64,7 +73,10 @@ _ERROR: Final = {
 
 @dataclass(frozen=True, slots=True)
 class _Operation:
-    """`kinds` are the media types of what it answers, with each of the statuses in `answers`."""
+    """`kinds` are the media types of what it answers, with each of the statuses in `answers`.
+
+    `fields` are those that an answer in JSON has in any case.
+    """
 
     query: type[BaseModel] | None = None
     body: type[BaseModel] | None = None
@@ -72,31 +84,62 @@ class _Operation:
     kinds: tuple[str, ...] = (_JSON,)
     refusals: tuple[str, ...] = ()
     parameters: tuple[Mapping[str, Any], ...] = ()
+    fields: tuple[str, ...] = ("object",)
 
 
+_LIST: Final = ("object", "data")
+_PAGE: Final = (*_LIST, "next")
+_PUT: Final = ("id", "version", "outcome", "sequence")
+_ANSWER: Final = (
+    "id",
+    "object",
+    "created",
+    "status",
+    "reason",
+    "answer",
+    "citations",
+    "unsupported",
+    "versions",
+    "usage",
+)
 _CHANGES: Final = ("404", "409")
 _OPERATIONS: Final[Mapping[str, _Operation]] = {
-    "POST /v1/answer": _Operation(body=AnswerRequest, kinds=(_JSON, _STREAM), refusals=("404",)),
-    "POST /v1/chat/completions": _Operation(body=ChatRequest, kinds=(_JSON, _STREAM), refusals=("404",)),
-    "POST /v1/search": _Operation(body=SearchRequest, refusals=("404",)),
-    "GET /v1/documents": _Operation(query=Listing),
-    "GET /v1/documents/{id:path}": _Operation(query=Addressing, refusals=("404",)),
-    "GET /v1/documents/{id:path}/history": _Operation(query=Addressing, refusals=("404",)),
+    "POST /v1/answer": _Operation(
+        body=AnswerRequest, kinds=(_JSON, _STREAM), refusals=("404",), parameters=_ASKING, fields=_ANSWER
+    ),
+    "POST /v1/chat/completions": _Operation(
+        body=ChatRequest,
+        kinds=(_JSON, _STREAM),
+        refusals=("404",),
+        parameters=_ASKING,
+        fields=("id", "object", "created", "model", "choices", "usage", "twinpin"),
+    ),
+    "POST /v1/search": _Operation(
+        body=SearchRequest, refusals=("404",), parameters=_FORCED, fields=("object", "passages", "versions", "timings")
+    ),
+    "GET /v1/documents": _Operation(query=Listing, fields=_PAGE),
+    "GET /v1/documents/{id:path}": _Operation(query=Addressing, refusals=("404",), fields=("id", "version", "text")),
+    "GET /v1/documents/{id:path}/history": _Operation(query=Addressing, refusals=("404",), fields=_LIST),
     "POST /v1/documents": _Operation(query=Addressing, body=BulkBody, answers=("202",)),
-    "PUT /v1/documents/{id:path}": _Operation(Addressing, DocumentBody, ("200", "201"), refusals=_CHANGES),
+    "PUT /v1/documents/{id:path}": _Operation(Addressing, DocumentBody, ("200", "201"), refusals=_CHANGES, fields=_PUT),
     "DELETE /v1/documents/{id:path}": _Operation(query=Deleting, refusals=_CHANGES),
-    "PATCH /v1/documents/{id:path}/access": _Operation(Addressing, GrantBody, refusals=_CHANGES),
-    "POST /v1/documents/{id:path}/revert": _Operation(Addressing, RevertBody, refusals=_CHANGES),
-    "GET /v1/ingestions/{id}": _Operation(query=Addressing, refusals=("404",)),
+    "PATCH /v1/documents/{id:path}/access": _Operation(
+        Addressing, GrantBody, refusals=_CHANGES, fields=("id", "access")
+    ),
+    "POST /v1/documents/{id:path}/revert": _Operation(Addressing, RevertBody, refusals=_CHANGES, fields=_PUT),
+    "GET /v1/ingestions/{id}": _Operation(
+        query=Addressing, refusals=("404",), fields=("object", "id", "state", "counts")
+    ),
     "POST /v1/ingestions/{id}/revert": _Operation(Addressing, Nothing, refusals=_CHANGES),
     "POST /v1/feedback": _Operation(body=FeedbackBody, refusals=("404",)),
-    "GET /v1/review": _Operation(query=Paging),
+    "GET /v1/review": _Operation(query=Paging, fields=_PAGE),
     "POST /v1/review": _Operation(body=DecisionBody, refusals=_CHANGES),
-    "GET /v1/records": _Operation(query=RecordsQuery),
-    "GET /v1/records/{id}": _Operation(refusals=("404",)),
-    "DELETE /v1/records": _Operation(query=PersonQuery),
-    "GET /v1/usage": _Operation(parameters=(_TENANT, _DAYS)),
-    "GET /readyz": _Operation(answers=("200", "503")),
+    "GET /v1/records": _Operation(query=RecordsQuery, fields=_PAGE),
+    "GET /v1/records/{id}": _Operation(refusals=("404",), fields=("id", "kind", "about")),
+    "DELETE /v1/records": _Operation(query=PersonQuery, fields=()),
+    "GET /v1/usage": _Operation(parameters=(_TENANT, _DAYS), fields=("object", "tenant", "limits", "days")),
+    "GET /healthz": _Operation(fields=("status",)),
+    "GET /readyz": _Operation(answers=("200", "503"), fields=("status", "checks")),
     "GET /metrics": _Operation(kinds=(_TEXT,)),
 }
 
@@ -164,7 +207,11 @@ def _query(fields: type[BaseModel] | None) -> Iterator[dict[str, Any]]:
 
 
 def _answer(operation: _Operation) -> dict[str, Any]:
-    return {"description": "Done.", "content": {kind: {"schema": _SHAPES[kind]} for kind in operation.kinds}}
+    fields = {"type": "object", "required": list(operation.fields)}
+    return {
+        "description": "Done.",
+        "content": {kind: {"schema": _SHAPES.get(kind, fields)} for kind in operation.kinds},
+    }
 
 
 def _refusal(status: str) -> dict[str, Any]:

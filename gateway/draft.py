@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import cast
 
 from gateway.events import Confidence, Reason, Reuse, Sources, Usage, Verdict
@@ -15,8 +15,9 @@ from gateway.release import ModelVersion
 from retrieval.findings import Findings, Found
 from retrieval.store import Narrowing
 from serving.citable import Citable
+from serving.exchanges import Original
 from serving.generator import Finish, Piece
-from serving.grounding import Citation, ground
+from serving.grounding import Citation, Grounding, ground
 from serving.markers import ANY_MARKER, MarkerFilter
 from serving.output import OutputCheck, check_of
 from serving.prompt import Prompt
@@ -121,7 +122,10 @@ class Draft:
         self.fits = not violations if checks else None
         if self.findings is None:
             return Verdict(*judge_alone(violations), answer, (), (), finish)
-        grounding = ground(answer, prompt.evidence, manifest.grounding, question, abstention=manifest.prompt.abstention)
+        original = self.sanitizer.original(answer)  # passages are not sanitized
+        abstention = manifest.prompt.abstention
+        said = ground(original.text, prompt.evidence, manifest.grounding, question, abstention=abstention)
+        grounding = _as_shown(said, original) if self.sanitizer.exchanged else said
         status, reason = judge(grounding, violations, cut=finish == "length")
         told = warnings(self._passages, grounding.citations)
         unsupported = grounding.unsupported
@@ -218,6 +222,12 @@ class Draft:
         if self.failure:
             return "failed"
         return self.verdict.status if self.verdict and self.usage else "left"
+
+
+def _as_shown(said: Grounding, original: Original) -> Grounding:
+    """With its spans where they are in the answer as it is shown."""
+    citations = tuple(replace(one, answer_span=original.shown(one.answer_span)) for one in said.citations)
+    return replace(said, citations=citations, unsupported=tuple(map(original.shown, said.unsupported)))
 
 
 def _asker(exchange: Exchange, searched_for: str | None) -> Asker:

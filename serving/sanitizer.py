@@ -5,8 +5,10 @@ carries an answer away is not shown to be meant so: only links to the sources of
 """
 
 import re
+from dataclasses import replace
 
 from serving.citable import Citable
+from serving.exchanges import Exchange, Original
 from serving.livelinks import LOOK_BACK, LiveLinks
 
 # None is normalised to the character that it stands for; where nothing fit reads alike, a space is put between.
@@ -41,25 +43,36 @@ class Sanitizer:
     `exchanged` counts the characters that were exchanged.
     """
 
-    __slots__ = ("_held", "_links", "_passed", "_structured", "exchanged")
+    __slots__ = ("_exchanges", "_held", "_length", "_links", "_passed", "_structured", "exchanged")
 
     def __init__(self, citable: Citable | None = None, *, structured: bool = False) -> None:
         self._links = LiveLinks(citable or Citable(), structured=structured)
         self._structured = structured
         self._passed: list[str] = []
         self._held = ""  # begins with a suspect character that cannot be judged yet
+        self._length = 0  # of all that was passed on
+        self._exchanges: list[Exchange] = []
         self.exchanged = 0
 
     def feed(self, text: str) -> str:
         """What of the stream can be passed on now."""
         if not self._held and (text.lstrip(" ").isalnum() or _SUSPECT.search(text) is None):
             self._passed.append(text)
+            self._length += len(text)
             return text
         return self._pass_on(text, ended=False)
 
     def flush(self) -> str:
         """The rest, at the end of the stream."""
         return self._pass_on("", ended=True) if self._held else ""
+
+    def original(self, shown: str) -> Original:
+        """What was said, to hold it against passages: without what is not seen, with its own characters for lookalikes.
+
+        `shown` is all that was passed on, but for blanks that were taken from its beginning.
+        """
+        taken = self._length - len(shown)
+        return Original(shown, [replace(one, start=one.start - taken) for one in self._exchanges])
 
     def _pass_on(self, text: str, *, ended: bool) -> str:
         before = "".join(self._passed)[-LOOK_BACK:]
@@ -68,15 +81,18 @@ class Sanitizer:
         while found := _SUSPECT.search(text, at):
             start = found.start()
             done.append(text[at:start])
+            self._length += start - at
             before = (before + text[at:start])[-LOOK_BACK:]
             taken, at = self._judged(before, text, start, ended)
             if taken is None:
                 self._held = text[start:]
                 break
             done.append(taken)
+            self._length += len(taken)
             before += taken
         else:
             done.append(text[at:])
+            self._length += len(text) - at
             before += text[at:]
         self._passed = [before]
         return "".join(done)
@@ -90,7 +106,9 @@ class Sanitizer:
         if kept:
             return text[at : at + kept], at + kept
         self.exchanged += 1
-        return self._exchange(character), at + 1
+        lookalike = self._exchange(character)
+        self._exchanges.append(Exchange(self._length, len(lookalike), character))
+        return lookalike, at + 1
 
     def _exchange(self, character: str) -> str:
         if self._structured:

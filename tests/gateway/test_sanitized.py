@@ -9,7 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from gateway.app import create_app
-from tests.gateway.house import CORPUS, REFUND, House, chunks, events, make_house, opening
+from tests.gateway.house import CORPUS, REFUND, House, Part, chunks, events, make_house, opening
 from tests.serving.exfiltration import SECRET, live
 
 SOURCE = "https://intranet.acme.com/refunds"
@@ -53,6 +53,27 @@ def test_places_in_the_answer_are_of_the_text_that_was_sent(online: House) -> No
     (citation,) = whole["citations"]
     start, end = citation["answer_span"]
     assert whole["answer"][start:end] == "[1]"
+
+
+WORDY = "Customers may file a refund claim with List<Refund> [x](y) in `refunds.acme.claims` within 45 days."
+
+
+def test_words_of_a_passage_are_held_by_it_whatever_of_them_is_exchanged(tmp_path: Path) -> None:
+    """Judged by what was said; places are those in what is shown."""
+    house = make_house(tmp_path)
+    house.model.says(f"\u200b {WORDY[:-1]} [1]. Dogs bark at <b>.")
+    house.app = create_app(house.settings, opening(house, (replace(CORPUS[0], text=WORDY, parts=(Part(WORDY),)),)))
+    with TestClient(house.app) as house.client:
+        whole = house.ask("Where do customers file a refund claim?").json()
+    (citation,), (unsupported,) = whole["citations"], whole["unsupported"]
+    assert live(whole["answer"]) == []
+    assert "List\u2039Refund> [x]\u2768y)" in whole["answer"]
+    assert (citation["origin"], _cut(whole["answer"], citation["answer_span"])) == ("model", "[1]")
+    assert _cut(whole["answer"], unsupported).strip() == "Dogs bark at \u2039b>."
+
+
+def _cut(text: str, span: list[int]) -> str:
+    return text[slice(*span)]
 
 
 def test_an_answer_for_a_program_keeps_its_values(online: House) -> None:

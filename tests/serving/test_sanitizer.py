@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from serving.citable import Citable
 from serving.prompt import Evidence
-from serving.sanitizer import Sanitizer
+from serving.sanitizer import _LOOKALIKES, Sanitizer
 from tests.serving.exfiltration import SECRET, encodings, live
 
 ANSWERS = tuple(encodings())
@@ -175,6 +175,32 @@ JSON = st.recursive(
 @given(JSON, st.booleans())
 def test_any_json_keeps_its_values(value: object, ascii_only: bool) -> None:
     assert json.loads(sanitized(json.dumps(value, ensure_ascii=ascii_only), structured=True)) == value
+
+
+@given(st.text(LIVELY.translate({0x200B: None, 0x200D: None, 0x2066: None}), max_size=40), st.integers(0, 40))
+def test_the_original_is_what_was_said_and_its_places_are_known(said: str, cut: int) -> None:
+    sanitizer = Sanitizer()
+    shown = (sanitizer.feed(said[:cut]) + sanitizer.feed(said[cut:]) + sanitizer.flush()).lstrip()
+    original = sanitizer.original(shown)
+    assert original.text == said.lstrip()
+    for at, character in enumerate(original.text):
+        start, end = original.shown((at, at + 1))
+        assert shown[start:end] in (character, _LOOKALIKES.get(character))
+
+
+def test_what_is_not_seen_is_not_in_the_original() -> None:
+    sanitizer = Sanitizer()
+    shown = sanitizer.feed("no\u200bt at <b>a.b.com") + sanitizer.flush()
+    assert (shown, sanitizer.original(shown).text) == ("not at \u2039b>a.b\u00b7com", "not at <b>a.b.com")
+
+
+def test_the_original_of_json_is_json_as_it_was() -> None:
+    said = json.dumps({"a": "<img> [x](y) https:\\/\\/evil.com"})
+    sanitizer = Sanitizer(structured=True)
+    shown = sanitizer.feed(said) + sanitizer.flush()
+    original = sanitizer.original(shown)
+    assert original.text == said != shown
+    assert original.shown((0, len(said))) == (0, len(shown))
 
 
 def test_a_hostile_answer_takes_no_time() -> None:

@@ -1,5 +1,6 @@
 """Opens the engine that the settings name, and tells log and metrics what becomes of its replicas."""
 
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 import structlog
@@ -21,7 +22,7 @@ def engine_of(settings: Settings, metrics: Metrics) -> Generator:
     replicas = {
         _told(url): VllmGenerator(url, timeouts=timeouts, connections=most + _PROBES) for url in settings.engine_urls
     }
-    return ReplicatedGenerator(replicas, most=most, heard=EngineNews(metrics))
+    return ReplicatedGenerator(replicas, most=most, heard=EngineNews(metrics, replicas))
 
 
 def _told(url: str) -> str:
@@ -33,8 +34,11 @@ def _told(url: str) -> str:
 class EngineNews:
     """What `serving.replicas` is heard by."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, replicas: Iterable[str]) -> None:
+        """Each is well until it is not, for whatever model: an alert needs a series to see that."""
         self._metrics = metrics
+        for replica in replicas:
+            metrics.engine_out(replica, "", out=False)
 
     def opened(self, replica: str, served: str, error: GenerationError) -> None:
         """A replica is not asked for a model any more."""

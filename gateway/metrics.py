@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sized
 from itertools import product
-from typing import Protocol
+from typing import Protocol, get_args
 
 from deploy.pins import Pins
 from gateway.families import AXES, Families
+from gateway.limits.concurrency import Priority
 from serving.cost import Bill
 from serving.records import InteractionRecord
 
@@ -86,6 +87,8 @@ class Metrics:
         self._overload_refusals = made.counter(
             "overload_refusals", "Requests refused as many answers are under way as come in time.", "priority"
         )
+        for priority in get_args(Priority):
+            self._overload_refusals.labels(priority)
 
     def _declare_answers(self, made: Families) -> None:
         self._answers = made.counter(

@@ -5,6 +5,7 @@ import math
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +17,25 @@ import yaml
 from deploy.grafana.__main__ import BOARDS
 from deploy.keys import create_key
 from deploy.pins import Pin
-from gateway.app import create_app
+from gateway.app import Outside, create_app, open_parts
+from gateway.engines import EngineNews
+from gateway.metrics import Metrics
+from gateway.parts import Opening, Parts
+from gateway.settings import Settings
 from serving.errors import EngineAborted, EngineUnavailable
 from serving.generator import GenerationRequest
 from serving.manifest import Rewriting
+from serving.replicas import ReplicatedGenerator
 from serving.scripted import Script, pieces_of
 from tests.conftest import free_port
 from tests.deploy.test_dashboards import PROMETHEUS, rules, selectors
 from tests.gateway.house import (
+    CORPUS,
     REFUND,
     REFUND_QUESTION,
     House,
     Model,
     make_house,
-    opening,
     pinned_manifest,
     pinned_recipe,
 )
@@ -76,7 +82,7 @@ async def serving(folder: Path) -> AsyncIterator[tuple[House, str]]:
     scopes = ["ask", "search", "feedback", "review", "documents:write", "release:override"]
     house.keys["full"] = create_key(house.settings.keys, tenant="acme", subject="full", groups=["staff"], scopes=scopes)
     port = free_port()
-    app = create_app(house.settings, opening(house))
+    app = create_app(house.settings, behind_replicas(house))
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, lifespan="on"))
     task = asyncio.create_task(server.serve())
     try:
@@ -88,6 +94,24 @@ async def serving(folder: Path) -> AsyncIterator[tuple[House, str]]:
     finally:
         server.should_exit = True
         await task
+
+
+def behind_replicas(house: House) -> Opening:
+    """The house, with its scripted model as the one replica of an engine."""
+
+    def reach(settings: Settings, metrics: Metrics) -> Outside:
+        outside = house.reach(CORPUS)
+        replicas = {"scripted": outside.generator}
+        engine = ReplicatedGenerator(replicas, most=64, heard=EngineNews(metrics, replicas))
+        known = outside.open_model
+        return replace(outside, generator=engine, open_model=lambda one: replace(known(one), generator=engine))
+
+    @asynccontextmanager
+    async def opened(settings: Settings, metrics: Metrics) -> AsyncIterator[Parts]:
+        async with open_parts(settings, metrics, reach) as parts:
+            yield parts
+
+    return opened
 
 
 @contextmanager

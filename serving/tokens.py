@@ -1,5 +1,6 @@
 """Counts tokens as the served model does, from its own tokenizer file."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from tokenizers import Tokenizer
 from serving.errors import ManifestError
 from serving.vocabulary import Vocabulary, is_word
 
+_BETWEEN_WORDS = re.compile(r"(?<=\S) (?=\S)")  # more white space becomes tokens of its own: it stays with its words
 _NEW = 16  # words of one text that are counted by themselves, to be held
 
 
@@ -35,7 +37,7 @@ class WordCounts:
 
     def count(self, text: str) -> int:
         """Tokens of `text`."""
-        first, *words = text.split(" ")
+        first, *words = _BETWEEN_WORDS.split(text)
         held = list(map(self._held.get, words))
         unknown = [word for word, count in zip(words, held, strict=True) if count is None]
         counted, new, others = sum(filter(None, held)), 0, [first]

@@ -26,6 +26,7 @@ from gateway.engines import engine_of
 from gateway.exposition import Exposition
 from gateway.flip import Flip, OpenModel, VersionRefused
 from gateway.follower import Follower
+from gateway.gates import Gates
 from gateway.identity.config import IdentityError
 from gateway.lastgood import LastGood
 from gateway.limits.budgets import BudgetsUnavailable
@@ -37,9 +38,10 @@ from gateway.metrics import Metrics
 from gateway.middleware import RequestEdge
 from gateway.openapi import described
 from gateway.parts import Opening, Parts
+from gateway.probes import Probes
 from gateway.readiness import Probe, Readiness
 from gateway.release import ModelVersion, Release
-from gateway.routes import answer, feedback, ops, review, search, usage
+from gateway.routes import answer, feedback, gates, ops, review, search, usage
 from gateway.routes import documents as document_routes
 from gateway.routes import records as record_routes
 from gateway.routes import release as release_routes
@@ -105,13 +107,14 @@ def create_app(settings: Settings, opening: Opening | None = None, draining: Dra
             async with tracing.open(), (opening or open_parts)(settings, metrics) as parts, agents.open():
                 app.state.parts = parts
                 metrics.in_flight.set_function(lambda: parts.limits.in_flight)
-                yield
+                async with _probing(app, parts):
+                    yield
         except _CANNOT_START as error:
             _log.critical("cannot_start", reason=str(error))
             raise
 
     app = FastAPI(title="Twinpin", lifespan=lifespan, docs_url=None, redoc_url=None, telemetry=_NO_TELEMETRY)
-    for routes in (answer, search, feedback, review, record_routes, document_routes, release_routes, usage, ops):
+    for routes in (answer, search, feedback, review, record_routes, document_routes, release_routes, usage, gates, ops):
         app.include_router(routes.router)
     app.router.routes.append(agents.route)
     for expected in (errors.GatewayError, RetrievalError, ServingError, TimeoutError):
@@ -124,6 +127,15 @@ def create_app(settings: Settings, opening: Opening | None = None, draining: Dra
     app.openapi = described(app)  # type: ignore[method-assign]  # as FastAPI's manual has it
     app.add_middleware(RequestEdge, metrics=metrics, tracing=tracing, draining=draining, max_body_bytes=limits)
     return app
+
+
+@asynccontextmanager
+async def _probing(app: FastAPI, parts: Parts) -> AsyncIterator[None]:
+    seconds = parts.settings.probe_seconds
+    async with Background.open() as background:
+        if seconds:
+            background.start("probes", Probes(app, parts, parts.gates, seconds).run())
+        yield
 
 
 def reach(settings: Settings, metrics: Metrics) -> Outside:
@@ -205,6 +217,7 @@ async def open_parts(settings: Settings, metrics: Metrics, reach: Reach = reach)
             records=books.store,
             follower=follower,
             watch=watch,
+            gates=Gates(settings.closed_paths, metrics),
         )
         _log.info("closing")
 

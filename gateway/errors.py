@@ -13,6 +13,7 @@ GatewayError             status  code
  ├── Internal               500  internal_error
  ├── Unavailable            503  engine_unavailable, embedder_unavailable, store_unavailable
  │                          503  catalog_unavailable, erasure_incomplete, issuer_unavailable, records_unavailable
+ │                          503  path_closed
  └── DeadlineExceeded       504  deadline_exceeded
 """
 

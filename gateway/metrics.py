@@ -173,6 +173,8 @@ class Metrics:
         )
 
     def _declare_operation(self, made: Families) -> None:
+        self._probed = made.counter("probes", "Leak probes by path and what they saw.", "path", "seen")
+        self._path_closed = made.gauge("path_closed", "Whether a leak probe has closed this path.", "path")
         self._documents = made.counter("documents", "Documents handed in over HTTP, by what became of them.", "status")
         self._release_refused = made.counter(
             "release_config_errors", "Reasons for which releases.yaml was not put in force."
@@ -308,6 +310,14 @@ class Metrics:
         known = _named(self._pins)
         named = (name if name in known[axis] else OTHER for axis, name in zip(AXES, (index, model), strict=True))
         self._feedback.labels(rating, failure or "none", "yes" if corrected else "no", *named).inc()
+
+    def probed(self, path: str, seen: str) -> None:
+        """Count a leak probe."""
+        self._probed.labels(path, seen).inc()
+
+    def path_closed(self, path: str, closed: bool) -> None:
+        """Whether a path is closed."""
+        self._path_closed.labels(path).set(closed)
 
     def record_dropped(self) -> None:
         """Count an answer that is given without its record."""

@@ -19,7 +19,7 @@ from gateway.document_schemas import (
     RevertBody,
 )
 from gateway.record_schemas import DecisionBody, FeedbackBody, Paging, PersonQuery, RecordsQuery
-from gateway.schemas import AnswerRequest, ChatRequest, SearchRequest
+from gateway.schemas import AnswerRequest, ChatRequest, GateBody, SearchRequest
 from gateway.scopes import MEASURES, NEEDED
 
 _REF: Final = "#/components/schemas/{model}"
@@ -140,6 +140,8 @@ _OPERATIONS: Final[Mapping[str, _Operation]] = {
     "GET /v1/usage": _Operation(parameters=(_TENANT, _DAYS), fields=("object", "tenant", "limits", "days")),
     "GET /healthz": _Operation(fields=("status",)),
     "GET /readyz": _Operation(answers=("200", "503"), fields=("status", "checks")),
+    "GET /v1/gates": _Operation(fields=("object", "closed")),
+    "POST /v1/gates": _Operation(body=GateBody, refusals=("404",), fields=("object", "closed")),
     "GET /metrics": _Operation(kinds=(_TEXT,)),
 }
 

@@ -14,6 +14,7 @@ from gateway.caller import Caller
 from gateway.documents import Library
 from gateway.exposition import Exposition
 from gateway.follower import Follower
+from gateway.gates import Gates
 from gateway.limits.admission import Limits
 from gateway.metrics import Metrics
 from gateway.readiness import Readiness
@@ -44,6 +45,7 @@ class Parts:
     records: RecordStore
     follower: Follower
     watch: Watch
+    gates: Gates
 
 
 Opening = Callable[[Settings, Metrics], AbstractAsyncContextManager[Parts]]
@@ -59,7 +61,9 @@ async def caller(request: Request, doing: str | None = None) -> Caller:
     known: Caller | None = getattr(request.state, "caller", None)
     if known is None:  # a route that admits asks before its handler does: nobody is verified twice
         known = request.state.caller = await parts(request).authenticator.caller(request.headers)
-    require(known.principal, *NEEDED[doing or operation(request)])
+    wanted = operation(request)
+    require(known.principal, *NEEDED[doing or wanted])
+    parts(request).gates.require_open(wanted, known.principal.tenant)
     return known
 
 

@@ -174,3 +174,9 @@ class SearchRequest(Strict):
     query: Question
     filter: Filter | None = None
     limit: Annotated[int, Field(ge=1, le=50)] = 10
+
+
+class GateBody(Strict):
+    """`POST /v1/gates`: the path to open, as `GET /v1/gates` names it."""
+
+    open: Words

@@ -35,6 +35,8 @@ NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
     "DELETE /v1/records": ("admin",),
     "GET /v1/usage": ("ask", "search", "admin"),
     "GET /v1/release": ("release:read", "admin"),
+    "GET /v1/gates": ("admin",),
+    "POST /v1/gates": ("admin",),
     "GET /healthz": (),
     "GET /readyz": (),
     "GET /metrics": (),

@@ -52,6 +52,8 @@ class Settings(BaseSettings, Layout):
     """Requests that one replica of the engine has at once, at most."""
     first_token_seconds: Annotated[float, Field(gt=0)] = 1.0
     """What an answer may take to its first word; no more are under way at once than keep that."""
+    probe_seconds: Annotated[float, Field(ge=0)] = 0.0
+    """Seconds between two rounds of leak probes; with 0 there are none."""
     served_model: str = "twinpin"
     """The product model's name in the OpenAI-compatible API."""
     max_body_bytes: int = 524_288
@@ -112,6 +114,11 @@ class Settings(BaseSettings, Layout):
     """The same for reviewers' decisions."""
     review_below: float = 0.6
     """Answers that are less probable than this are reviewed; only calibrated index versions tell."""
+
+    @property
+    def closed_paths(self) -> Path:
+        """What leak probes have closed."""
+        return self.data / "closed-paths.json"
 
     @property
     def shows_metrics(self) -> bool:

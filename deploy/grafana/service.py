@@ -229,6 +229,15 @@ SERVICE = Board(
                 "reqps",
             ),
             Panel(
+                "Leak probes",
+                "What they saw; `leak` is an incident, and its path is closed.",
+                (
+                    Query(f"sum by (path, seen) (increase({metric('probes_total')}[1h]))", "{{path}} {{seen}}"),
+                    Query(f"max by (path) ({metric('path_closed')}) > 0", "{{path}} closed"),
+                ),
+                "short",
+            ),
+            Panel(
                 "Access violations",
                 "Anything above 0 is an incident: an index returned what its own fields forbid.",
                 (Query(f"sum by (index) (increase({metric('access_violations_total')}[1h]))", "{{index}}"),),

@@ -35,6 +35,7 @@ THROUGH: Mapping[str, set[str]] = {
         "gateway/document_requests.py",
         "gateway/openapi.py",
         "gateway/parts.py",
+        "gateway/probes.py",
         "gateway/rendering.py",
         "gateway/routes/",
         "gateway/scopes.py",
@@ -96,6 +97,7 @@ THROUGH: Mapping[str, set[str]] = {
     "starlette": {
         "gateway/app.py",
         "gateway/middleware.py",
+        "gateway/probes.py",
         "gateway/rendering.py",
         "gateway/routes/",
         "gateway/streaming.py",

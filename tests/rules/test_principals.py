@@ -3,8 +3,8 @@
 import ast
 from typing import Any
 
-# The pre-flight asks as callers that it makes up, and shows nobody what it finds.
-MAKES_PRINCIPALS = {"gateway/acting.py", "gateway/auth.py", "retrieval/preflight.py"}
+# The pre-flight and the probes ask as callers that they make up, and show nobody what they find.
+MAKES_PRINCIPALS = {"gateway/acting.py", "gateway/auth.py", "gateway/probes.py", "retrieval/preflight.py"}
 
 
 def makes_a_principal(node: ast.AST) -> bool:

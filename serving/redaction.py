@@ -39,7 +39,8 @@ _SECRET = re.compile(
 )
 # From the start of a run to the first `eyJ` in it: a later one is no token either when this one is none.
 _JWT = re.compile(r"(?<![\w-])((?:(?!\beyJ)[\w-])*)\beyJ[\w-]{8,}+\.[\w-]{8,}+(?:\.[\w-]*+)?", re.ASCII)
-_EMAIL = re.compile(r"(?<![\w.%+-])[\w.%+-]++@[\w-]{1,63}(?:\.[\w-]{1,63})+")
+# an answer's own are shown as nobody can click them, and are no less somebody's
+_EMAIL = re.compile(r"(?<![\w.%+-])[\w.%+-]++(?:@| \(at\) )[\w-]{1,63}(?:[.\u00b7][\w-]{1,63})+")
 _IBAN = re.compile(rf"(?<![A-Za-z0-9])[A-Za-z]{{2}}\d{{2}}(?:{_BLANK}?[A-Za-z0-9]){{11,30}}")
 _DIGITS = re.compile(rf"(?<!\d)\d(?:(?:{_BLANK}|{_DASH})?\d){{12,40}}(?!\d)")
 _CARD_STARTS: Final = range(2, 7)

@@ -13,6 +13,7 @@ from serving.redaction import redact
 GONE = {
     "write to ana.perez+hr@mail.example.co.uk today": "write to [email] today",
     "jürgen@müller.de": "[email]",
+    "says hr (at) acme·example": "says [email]",
     "IBAN DE89 3704 0044 0532 0130 00 please": "IBAN [iban] please",
     "gb82west12345698765432": "[iban]",
     "NL91ABNA0417164300, FR14 2004 1010 0505 0001 3M02 606": "[iban], [iban]",

@@ -117,7 +117,7 @@ class Draft:
         answer = "".join(self._said)
         manifest = model.manifest
         finish = self.finish.reason if self.finish else "stop"
-        checks = _checks(manifest.output_schema, response_format)
+        checks = _checks(manifest.output_schema, response_format, answer)
         violations = [str(one) for check in checks for one in check.violations(answer)]
         self.fits = not violations if checks else None
         if self.findings is None:
@@ -271,8 +271,10 @@ def _cited(one: Citation) -> CitedPlace:
     )
 
 
-def _checks(schema: Mapping[str, object] | None, response_format: Mapping[str, object] | None) -> Sequence[OutputCheck]:
+def _checks(
+    schema: Mapping[str, object] | None, response_format: Mapping[str, object] | None, answer: str
+) -> Sequence[OutputCheck]:
     """By the model version's schema and by the client's: it may ask for another form, and for no other rules."""
-    asked = check_of(response_format)
+    asked = check_of(response_format, answer)
     own = [] if schema is None else [OutputCheck(schema)]
     return own if asked is None else [*own, asked]

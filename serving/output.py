@@ -7,10 +7,13 @@ from itertools import islice
 import jsonschema_rs
 import msgspec
 
-from serving.bounded_schema import is_bounded
+from serving.bounded_schema import size_of
 from serving.errors import SchemaError
 
 MOST_VIOLATIONS = 20
+_MOST_WORK = 40_000  # for whether an answer fits what a client asked for: under 20 ms at the worst
+_MOST_FOR_REASONS = 1_000  # for where it does not: a reason repeats what it is about, and those of all branches
+_PATTERNS = jsonschema_rs.RegexOptions(size_limit=1 << 18)
 
 
 def response_format(schema: Mapping[str, object] | None) -> Mapping[str, object] | None:
@@ -53,22 +56,29 @@ class OutputCheck:
     one with look-around is refused. Raises SchemaError.
     """
 
-    __slots__ = ("_validator",)
+    __slots__ = ("_schema", "_validator")
 
     def __init__(self, schema: Mapping[str, object]) -> None:
+        self._schema = schema
         try:
-            self._validator = jsonschema_rs.Draft202012Validator(
-                dict(schema), offline=True, pattern_options=jsonschema_rs.RegexOptions()
-            )
+            self._validator = jsonschema_rs.Draft202012Validator(dict(schema), offline=True, pattern_options=_PATTERNS)
         except jsonschema_rs.ValidationError as error:
             raise SchemaError(f"not a JSON schema that can be checked: {error.message}") from error
         except ValueError as error:
             raise SchemaError(f"not a JSON schema that can be checked: {error}") from error
 
     def violations(self, answer: str) -> tuple[Violation, ...]:
-        """Why `answer` does not fit, the first `MOST_VIOLATIONS` reasons; none when it does."""
+        """Why `answer` does not fit, the first `MOST_VIOLATIONS` reasons; none when it does.
+
+        Where finding them would take long, it is only said that there are some.
+        """
         try:
             value = msgspec.json.decode(answer)
+            if self._validator.is_valid(value):
+                return ()
+            size = size_of(self._schema)
+            if size is None or size.telling(answer) > _MOST_FOR_REASONS:
+                return (Violation("", "", "the answer does not fit the schema; both are too large to say where"),)
             return tuple(map(_violation, islice(self._validator.iter_errors(value), MOST_VIOLATIONS)))
         except msgspec.DecodeError as error:
             return (Violation("", "json", f"the answer is not JSON: {error}"),)
@@ -76,14 +86,15 @@ class OutputCheck:
             return (Violation("", "json", "the answer is nested too deeply to be checked"),)
 
 
-def check_of(response_format: Mapping[str, object] | None) -> OutputCheck | None:
-    """The check of an answer that a client asked for in OpenAI's `response_format`.
+def check_of(response_format: Mapping[str, object] | None, answer: str) -> OutputCheck | None:
+    """The check of `answer` by what a client asked for in OpenAI's `response_format`.
 
-    None for plain words, and for a schema that cannot be checked, or not in a bounded time: whether the model can be
+    None for plain words, and for a schema that cannot be checked, or not within milliseconds: whether the model can be
     held to that is for the engine to say.
     """
     schema = {"type": "object"} if _is_object(response_format) else wanted_schema(response_format)
-    if schema is None or not is_bounded(schema):
+    size = None if schema is None else size_of(schema)
+    if schema is None or size is None or size.work(answer) > _MOST_WORK:
         return None
     try:
         return OutputCheck(schema)

@@ -80,7 +80,7 @@ def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningS
         stack.start_engine()
         stack.ingest(DOCUMENTS)
         stack.calibrate()
-        stack.serve()
+        stack.serve({"TWINPIN_FIRST_TOKEN_SECONDS": "120"})  # a CPU that tests share takes its time
         yield RunningStack(
             url=settings.url,
             engine_url=f"http://127.0.0.1:{settings.engine_port}",

@@ -10,7 +10,7 @@ import structlog
 
 from gateway.errors import GatewayError, as_gateway_error
 from retrieval.errors import RetrievalError
-from serving.errors import ServingError
+from serving.errors import EngineBusy, ServingError
 
 _FRESH_SECONDS = 3.0
 _PATIENCE_SECONDS = 10.0
@@ -68,6 +68,8 @@ async def _state(probe: Awaitable[object]) -> tuple[str, str]:
     try:
         async with asyncio.timeout(_PATIENCE_SECONDS):
             await probe
+    except EngineBusy as error:  # it is well, and works
+        return _READY, str(error)
     except (GatewayError, RetrievalError, ServingError) as error:
         return as_gateway_error(error).code, str(error)
     except TimeoutError:

@@ -13,7 +13,7 @@ from gateway.readiness import Readiness
 from retrieval.errors import CatalogError, StoreError
 from retrieval.findings import Findings
 from retrieval.search import Finder
-from serving.errors import EngineUnavailable
+from serving.errors import EngineBusy, EngineUnavailable
 from serving.scripted import Script
 from tests.gateway.house import REFUND_QUESTION, House, pinned_manifest, pinned_recipe, stored
 
@@ -159,3 +159,13 @@ def test_a_json_answer_has_its_timing_as_a_header(house: House) -> None:
     stages = re.findall(r"(\w+);dur=(\d+\.\d)", house.ask().headers["server-timing"])
     found = ["retrieval", "embed", "search", "rerank", "pack", "confidence"]
     assert [stage for stage, _ in stages] == [*found, "prompt", "first_token", "generation", "grounding", "total"]
+
+
+async def test_an_engine_with_as_much_work_as_it_takes_is_ready() -> None:
+    async def busy() -> None:
+        raise EngineBusy("the engine answered 503")
+
+    heard: dict[str, bool] = {}
+    readiness = Readiness({"engine": busy}, lambda part, *, ready: heard.update({part: ready}))
+    assert await readiness.checks() == {"engine": "ready"}
+    assert heard == {"engine": True}

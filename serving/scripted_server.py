@@ -24,7 +24,7 @@ from serving.scripted import least_instance, pieces_of
 Mode = Literal["ok", "unavailable", "abort", "drain", "garbage", "hang", "cut", "error", "other-model"]
 
 OWNER = "twinpin-scripted"
-_FIRST_PASSAGE = re.compile(r"\[1\]|<passage[^>]*>")
+_FIRST_PASSAGE = re.compile(r"\[1\]|<passage[^>]*>|-+ passage 1 -+")
 _WORDS = re.compile(r"\w[^\s<>\[\]]*")
 
 

@@ -1,11 +1,14 @@
 """The scripted generator beyond its contract: rules, errors in the script, its memory, the stand-in's answers."""
 
 import json
+from pathlib import Path
 
 import pytest
 
+from deploy.pinboard import read_pinboard
 from serving.errors import EngineAborted, EngineRefused, EngineUnavailable
 from serving.generator import Finish, GenerationRequest, Message, Sampling, Text
+from serving.manifest import load_manifest
 from serving.output import OutputCheck
 from serving.scripted import Rule, Script, ScriptedGenerator, least_instance, pieces_of
 from serving.scripted_server import answer_pieces
@@ -75,3 +78,14 @@ def test_the_stand_in_repeats_the_first_passage_with_a_marker() -> None:
     pieces = answer_pieces({"messages": [{"content": prompt}]}, 5)
     assert "".join(pieces) == "Refunds Within 45 days [1]."
     assert len(pieces) == 5
+
+
+def test_and_finds_it_in_the_pinned_prompt_too() -> None:
+    """Else its answers are no quotes, and what they cost to check is not what a model's do."""
+    board = read_pinboard(Path(__file__).parents[2] / "deploy" / "releases.yaml")
+    prompt = load_manifest(board.model_manifest()).prompt
+    shown = prompt.passage.format(
+        marker=1, title="", source="", heading="", page="", text="Within 45 days of purchase."
+    )
+    asked = prompt.question.format(question="How long?", passages=shown)
+    assert "".join(answer_pieces({"messages": [{"content": asked}]}, 4)) == "Within 45 days [1]."

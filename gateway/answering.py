@@ -139,7 +139,7 @@ class Answering:
             prompt = _asked(exchange, draft)
             try:
                 pieces = await stack.enter_async_context(self._generate(exchange, draft, prompt, access))
-            except EngineUnavailable:
+            except (EngineUnavailable, EngineRefused):
                 if not exchange.falls_back():
                     raise
                 prompt = _asked(exchange, draft)

@@ -19,10 +19,11 @@ _log = structlog.get_logger()
 def engine_of(settings: Settings, metrics: Metrics) -> Generator:
     """All replicas as one; made inside a running event loop."""
     most, timeouts = settings.engine_connections, Timeouts(total=settings.answer_seconds)
+    patience = min(timeouts.first_piece, settings.answer_seconds / 2)
     replicas = {
         _told(url): VllmGenerator(url, timeouts=timeouts, connections=most + _PROBES) for url in settings.engine_urls
     }
-    return ReplicatedGenerator(replicas, most=most, heard=EngineNews(metrics, replicas))
+    return ReplicatedGenerator(replicas, most=most, heard=EngineNews(metrics, replicas), patience=patience)
 
 
 def _told(url: str) -> str:
@@ -51,6 +52,11 @@ class EngineNews:
     def closed(self, replica: str, served: str) -> None:
         """It is again."""
         _log.info("engine_back", engine=replica, model=served)
+        self._metrics.engine_out(replica, served, out=False)
+
+    def forgotten(self, replica: str, served: str) -> None:
+        """Nobody asks for the model any more: whether the replica has it is not known."""
+        _log.info("engine_forgotten", engine=replica, model=served)
         self._metrics.engine_out(replica, served, out=False)
 
     def retried(self, error: GenerationError) -> None:

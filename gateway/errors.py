@@ -151,8 +151,6 @@ def as_gateway_error(error: Exception) -> GatewayError:
                 f"the question needs {error.tokens} tokens with one passage, the model takes {error.limit}: shorten it",
                 param="question",
             )
-        case GenerationTimeout(phase="connect"):
-            return Unavailable("the model engine is not available: try again later", retry_after=5.0)
         case GenerationTimeout():
             return DeadlineExceeded("the model did not answer in time: try again, or ask for fewer max_tokens")
         case EngineBusy():

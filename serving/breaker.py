@@ -60,9 +60,9 @@ class Breaker:
 
 
 class RetryBudget:
-    """How often a request may be sent again: eight times for a hundred that were asked, and a little for quiet times.
+    """How often a request may be sent again: eight times for a hundred that were asked, and once in ten seconds.
 
-    So an engine that fails every request is sent at most a tenth more of them, however many callers there are.
+    Ten of those may come at once. So an engine that fails every one of many requests is sent less than a tenth more.
     """
 
     _EACH, _PER_SECOND, _MOST = 0.08, 0.1, 10.0

@@ -3,12 +3,12 @@
 ServingError
 ├── GenerationError           no (complete) answer came from the engine
 │   ├── EngineUnavailable     reset, failing or out of order: try later or elsewhere (`retry_after`)
-│   │   ├── EngineGone        nobody listens there
+│   │   ├── EngineGone        nobody listens there, or nobody takes the connection in time
 │   │   └── EngineBusy        503 or 429: it is well, and its queue is full
 │   ├── EngineRefused         4xx: the engine does not take this request (`status`, `detail`)
 │   ├── EngineAborted         the engine gave up, or its stream ended or broke before a finish
 │   ├── WrongModel            the answer names another model than the one asked for
-│   └── GenerationTimeout     one of the four timeouts passed (`phase`)
+│   └── GenerationTimeout     the engine was asked, and one of three timeouts passed (`phase`)
 ├── PromptTooLong             question and one passage do not fit the model's context
 ├── SchemaError               what an answer should fit is no JSON schema that can be checked
 └── ManifestError             a model manifest that does not fit
@@ -16,7 +16,7 @@ ServingError
 
 from typing import Literal
 
-TimeoutPhase = Literal["connect", "first_piece", "between_pieces", "total"]
+TimeoutPhase = Literal["first_piece", "between_pieces", "total"]
 
 
 class ServingError(Exception):
@@ -36,7 +36,7 @@ class EngineUnavailable(GenerationError):
 
 
 class EngineGone(EngineUnavailable):
-    """Nobody listens where the engine should."""
+    """Nobody listens where the engine should, or takes the connection in time."""
 
 
 class EngineBusy(EngineUnavailable):
@@ -70,7 +70,7 @@ class WrongModel(GenerationError):
 
 
 class GenerationTimeout(GenerationError):
-    """One of the four timeouts passed: `phase` names it."""
+    """The engine was asked, and one of three timeouts passed: `phase` names it."""
 
     def __init__(self, phase: TimeoutPhase, seconds: float) -> None:
         super().__init__(f"generation timed out: {phase} took longer than {seconds:g} s")

@@ -4,10 +4,9 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Protocol
 
-from serving.breaker import Breaker, RetryBudget
+from serving.breaker import RetryBudget
 from serving.errors import (
     EngineAborted,
     EngineBusy,
@@ -19,9 +18,9 @@ from serving.errors import (
     WrongModel,
 )
 from serving.generator import Finish, GenerationRequest, Generator, Piece
+from serving.replica import Replica
 
 _PROBE_SECONDS = 8.0
-_BUSY_SECONDS, _BUSY_AT_MOST = 0.25, 30.0  # where it does not say how long, as vLLM does not
 _ATTEMPTS = 3
 _UNASKED_SECONDS = 600.0
 _NOT_FOUND = 404
@@ -38,19 +37,13 @@ class Heard(Protocol):
         """It is again."""
         ...
 
+    def forgotten(self, replica: str, served: str) -> None:
+        """Nobody asks for the model any more: whether the replica has it is not known."""
+        ...
+
     def retried(self, error: GenerationError) -> None:
         """A request is sent again."""
         ...
-
-
-@dataclass(slots=True)
-class _Replica:
-    name: str
-    generator: Generator
-    outstanding: int = 0
-    turn: int = 0
-    busy_until: float = float("-inf")
-    breakers: dict[str, Breaker] = field(default_factory=dict)
 
 
 class ReplicatedGenerator:
@@ -66,10 +59,15 @@ class ReplicatedGenerator:
         *,
         most: int,
         heard: Heard,
+        patience: float = 60.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`most` are the requests that one replica has at once."""
-        self._replicas = [_Replica(name, generator) for name, generator in replicas.items()]
+        """`most` are the requests that one replica has at once.
+
+        One that says nothing to anybody for `patience` seconds hangs, whatever it usually takes.
+        """
+        self._replicas = [Replica(name, generator, clock) for name, generator in replicas.items()]
+        self._patience = patience
         self._most = most
         self._heard = heard
         self._clock = clock
@@ -87,17 +85,17 @@ class ReplicatedGenerator:
             await answer.open()
             yield answer
         finally:
-            await answer.close()
+            await answer.leave()
 
     def out(self, model: str) -> bool:
-        return all(self._breaker(replica, model).open for replica in self._replicas)
+        return all(replica.breaker(model).open for replica in self._replicas)
 
     async def check(self, model: str) -> None:
         self._asked[model] = self._clock()
         outcomes = await asyncio.gather(*(self._probe(replica, model) for replica in self._replicas))
         failures = [failure for failure in outcomes if failure is not None]
         if len(failures) == len(outcomes):
-            raise next((one for one in failures if isinstance(one, EngineRefused)), failures[0])
+            raise min(failures, key=_told_last)
 
     async def close(self) -> None:
         for trial in self._trials:
@@ -108,11 +106,11 @@ class ReplicatedGenerator:
             for replica in self._replicas:
                 stack.push_async_callback(replica.generator.close)
 
-    def choose(self, model: str, tried: list[_Replica]) -> _Replica:
+    def choose(self, model: str, tried: list[Replica]) -> Replica:
         """Whom to ask next; EngineUnavailable when there is nobody, with the seconds until there may be."""
-        well = [replica for replica in self._replicas if not self._breaker(replica, model).open]
+        well = [replica for replica in self._replicas if not replica.breaker(model).open]
         if not well:
-            wait = min(self._breaker(replica, model).pause for replica in self._replicas)
+            wait = min(replica.breaker(model).pause for replica in self._replicas)
             raise EngineUnavailable(f"no replica of the engine serves {model!r} now", retry_after=max(1.0, wait))
         now = self._clock()
         free = [replica for replica in well if replica.busy_until <= now and replica.outstanding < self._most]
@@ -124,7 +122,11 @@ class ReplicatedGenerator:
         chosen.turn = self._turns
         return chosen
 
-    def again(self, request: GenerationRequest, tried: list[_Replica], error: GenerationError) -> bool:
+    def now(self) -> float:
+        """By the clock that all of them go by."""
+        return self._clock()
+
+    def again(self, request: GenerationRequest, tried: list[Replica], error: GenerationError) -> bool:
         """Whether a request that failed with this before its first word is to be sent again; that counts as sent."""
         if len(tried) >= _ATTEMPTS or not _passes(error) or not self._has_room(request.model):
             return False
@@ -133,63 +135,72 @@ class ReplicatedGenerator:
         self._heard.retried(error)
         return True
 
-    def ended(self, replica: _Replica, model: str, error: GenerationError | None) -> None:
+    def ended(self, replica: Replica, model: str, error: GenerationError | None) -> None:
         """How a replica answered, None where it did to the end."""
-        breaker = self._breaker(replica, model)
+        breaker = replica.breaker(model)
         match error:
             case None:
                 breaker.succeeded()
             case EngineBusy():
-                wait = min(error.retry_after or _BUSY_SECONDS, _BUSY_AT_MOST)
-                replica.busy_until = max(replica.busy_until, self._clock() + wait)
+                if replica.turns_away(error):
+                    self._failed(replica, model, error, surely=True)
             case EngineRefused() if error.status != _NOT_FOUND:
                 breaker.succeeded()
-            case GenerationTimeout(phase="total"):
-                return  # of the caller's time, which says nothing of the replica
             case _:
                 surely = isinstance(error, EngineGone | EngineRefused | WrongModel)
-                if breaker.failed(surely=surely):
-                    self._heard.opened(replica.name, model, error)
-                    self._start_trials(replica, model)
+                self._failed(replica, model, error, surely=surely)
 
-    def _breaker(self, replica: _Replica, model: str) -> Breaker:
-        if model not in replica.breakers:
-            replica.breakers[model] = Breaker(self._clock)
-        return replica.breakers[model]
+    def left(self, replica: Replica, model: str, asked: float) -> None:
+        """Nobody waits any more for what a replica was asked then, whoever's time it was that ended.
+
+        That is its failure where it has said nothing for long, to anybody: one with much to do speaks to others, and
+        who leaves soon says nothing of it.
+        """
+        silent = replica.silent(asked)
+        if silent >= replica.patience(self._patience):
+            self._failed(replica, model, GenerationTimeout("first_piece", round(silent, 1)))
+
+    def _failed(self, replica: Replica, model: str, error: GenerationError, *, surely: bool = False) -> None:
+        if replica.breaker(model).failed(surely=surely):
+            self._heard.opened(replica.name, model, error)
+            self._start_trials(replica, model)
 
     def _has_room(self, model: str) -> bool:
         now = self._clock()
         return any(
-            not self._breaker(replica, model).open and replica.busy_until <= now and replica.outstanding < self._most
+            not replica.breaker(model).open and replica.busy_until <= now and replica.outstanding < self._most
             for replica in self._replicas
         )
 
-    def _start_trials(self, replica: _Replica, model: str) -> None:
+    def _start_trials(self, replica: Replica, model: str) -> None:
         trial = asyncio.create_task(self._recover(replica, model))
         self._trials.add(trial)
         trial.add_done_callback(self._trials.discard)
 
-    async def _recover(self, replica: _Replica, model: str) -> None:
-        """Try until it is well; what nobody has asked for in a while is forgotten, and thought well of."""
-        breaker = self._breaker(replica, model)
+    async def _recover(self, replica: Replica, model: str) -> None:
+        """Try until it is well; what nobody has asked for in a while is forgotten, and asked when somebody does."""
+        breaker = replica.breaker(model)
         while breaker.open:
             await asyncio.sleep(breaker.pause)
             if self._clock() - self._asked[model] > _UNASKED_SECONDS:
                 del replica.breakers[model]
-                self._heard.closed(replica.name, model)
+                self._heard.forgotten(replica.name, model)
                 return
             if not breaker.pause:
                 await self._probe(replica, model)
 
-    async def _probe(self, replica: _Replica, model: str) -> GenerationError | None:
+    async def _probe(self, replica: Replica, model: str) -> GenerationError | None:
         failure = await _checked(replica.generator, model)
-        breaker = self._breaker(replica, model)
+        breaker = replica.breaker(model)
         if not breaker.open:
             self.ended(replica, model, failure)
-        else:
-            breaker.tried(well=failure is None)
-            if failure is None:
-                self._heard.closed(replica.name, model)
+            return failure
+        if isinstance(failure, EngineBusy):
+            replica.turns_away(failure)
+        well = failure is None or isinstance(failure, EngineBusy)  # a queue is full of work that is done
+        breaker.tried(well=well)
+        if well:
+            self._heard.closed(replica.name, model)
         return failure
 
 
@@ -199,7 +210,8 @@ class _Answer:
     def __init__(self, replicas: ReplicatedGenerator, request: GenerationRequest) -> None:
         self._replicas = replicas
         self._request = request
-        self._tried: list[_Replica] = []
+        self._tried: list[Replica] = []
+        self._asked: float | None = None
         self._stack = AsyncExitStack()
         self._said = False
         self._pieces: AsyncIterator[Piece]
@@ -212,50 +224,71 @@ class _Answer:
             try:
                 piece = await anext(self._pieces)
             except GenerationError as error:
-                self._replicas.ended(self._tried[-1], self._request.model, error)
-                await self.close()
+                await self._fails(error)
                 if self._said or not self._replicas.again(self._request, self._tried, error):
                     raise
                 await self.open()
             else:
+                self._tried[-1].speaks(None if self._said else self._asked)
                 self._said = True
                 if isinstance(piece, Finish):
+                    self._asked = None
                     self._replicas.ended(self._tried[-1], self._request.model, None)
                 return piece
 
     async def open(self) -> None:
-        """Return when a replica has taken the request; raise what the last one that was asked said."""
+        """Return when a replica has taken the request; raise what the last one that was asked said.
+
+        That one does not have the model is said only where nobody has.
+        """
+        failure: GenerationError | None = None
         while True:
             replica = self._replicas.choose(self._request.model, self._tried)
             self._tried.append(replica)
             replica.outstanding += 1
+            self._asked = self._replicas.now()
             self._stack.callback(_leave, replica)
             try:
                 self._pieces = await self._stack.enter_async_context(replica.generator.generate(self._request))
             except GenerationError as error:
-                self._replicas.ended(replica, self._request.model, error)
-                await self.close()
+                await self._fails(error)
+                failure = failure if failure is not None and _lacks_model(error) else error
                 if not self._replicas.again(self._request, self._tried, error):
-                    raise
+                    raise failure from None
             else:
                 return
 
-    async def close(self) -> None:
-        """Free the replica."""
+    async def leave(self) -> None:
+        """Free the replica, however it is doing."""
+        if self._asked is not None:
+            self._replicas.left(self._tried[-1], self._request.model, self._asked)
+        await self._stack.aclose()
+
+    async def _fails(self, error: GenerationError) -> None:
+        asked, self._asked = self._asked, None
+        if isinstance(error, GenerationTimeout) and error.phase == "total" and asked is not None:
+            self._replicas.left(self._tried[-1], self._request.model, asked)
+        else:
+            self._replicas.ended(self._tried[-1], self._request.model, error)
         await self._stack.aclose()
 
 
-def _leave(replica: _Replica) -> None:
+def _leave(replica: Replica) -> None:
     replica.outstanding -= 1
 
 
 def _passes(error: GenerationError) -> bool:
     """Whether another replica, or the same one a moment later, may do better."""
-    if isinstance(error, EngineRefused):
-        return error.status == _NOT_FOUND
-    if isinstance(error, GenerationTimeout):
-        return error.phase == "connect"
-    return isinstance(error, EngineUnavailable | EngineAborted)
+    return _lacks_model(error) or isinstance(error, EngineUnavailable | EngineAborted)
+
+
+def _lacks_model(error: GenerationError) -> bool:
+    return isinstance(error, EngineRefused) and error.status == _NOT_FOUND
+
+
+def _told_last(error: GenerationError) -> int:
+    """Of replicas that all fail, one that is well and full is what matters, then one that others may ask."""
+    return 0 if isinstance(error, EngineBusy) else 1 if isinstance(error, EngineRefused) else 2
 
 
 async def _checked(generator: Generator, model: str) -> GenerationError | None:

@@ -122,7 +122,8 @@ class VllmGenerator:
                     allow_redirects=False,
                 )
         except aiohttp.ConnectionTimeoutError as error:
-            raise GenerationTimeout("connect", self._timeouts.connect) from error
+            told = f"the engine at {self._base} took no connection within {self._timeouts.connect:g} s"
+            raise EngineGone(told) from error
         except TimeoutError as error:
             raise clock.passed() from error
         except aiohttp.ClientConnectorError as error:
@@ -132,7 +133,7 @@ class VllmGenerator:
         except aiohttp.ClientError as error:
             raise EngineUnavailable(f"the engine at {self._base} does not speak HTTP as expected") from error
         if response.status != 200:
-            raise await _refusal(response, clock)
+            raise await _refusal(response, clock, queues=request is not None)
         return response
 
 
@@ -158,14 +159,15 @@ async def _read_all(response: aiohttp.ClientResponse, clock: _Clock) -> bytes:
         raise EngineUnavailable("the engine's answer broke off") from error
 
 
-async def _refusal(response: aiohttp.ClientResponse, clock: _Clock) -> GenerationError:
+async def _refusal(response: aiohttp.ClientResponse, clock: _Clock, *, queues: bool) -> GenerationError:
+    """`queues` where a full queue may be meant: what is asked how it is, is not well when it says the same."""
     try:
         detail = (await _read_all(response, clock)).decode(errors="replace")[:DETAIL_CHARACTERS]
     finally:
         response.close()
-    if response.status in (429, 503):
+    if response.status in (429, 503) and queues:
         return EngineBusy(f"the engine answered {response.status}", retry_after=_seconds(response.headers))
-    if response.status >= 500:
+    if response.status >= 500 or response.status == 429:
         return EngineUnavailable(f"the engine answered {response.status}")
     return EngineRefused(
         f"the engine refused the request with {response.status}", status=response.status, detail=detail

@@ -1,8 +1,9 @@
 """The gateway in front of real sockets of engines that die, fill up and come back: what callers get, and are told."""
 
+import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,32 @@ def test_the_fallback_answers_while_no_engine_serves_the_stable_model_and_everyb
         here.start(0)
         until(lambda: "x-twinpin-fallback-for" not in here.house.ask().headers)
         assert here.house.ask().json()["versions"]["model"] == STABLE.name
+
+
+@contextmanager
+def hole(port: int) -> Iterator[None]:
+    """Who connects there hears nothing, as of a machine that lost its network."""
+    with ExitStack() as held:
+        listening = held.enter_context(socket.socket())
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(("127.0.0.1", port))
+        listening.listen(0)
+        for _ in range(3):
+            waiting = held.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(("127.0.0.1", port))
+        yield
+
+
+def test_the_fallback_answers_where_the_stable_models_engine_is_gone_without_a_word(tmp_path: Path) -> None:
+    with site(tmp_path, fallback=SPARE.name) as here:
+        here.house.ask()
+        here.kill(0)
+        with hole(here.ports[0]):
+            first, second = here.house.ask(), here.house.ask()
+        assert (first.status_code, second.status_code) == (200, 200)
+        assert first.headers["x-twinpin-fallback-for"] == STABLE.name
+        assert second.headers["x-twinpin-fallback-for"] == STABLE.name
 
 
 def test_without_a_fallback_callers_are_told_when_to_come_back(tmp_path: Path) -> None:

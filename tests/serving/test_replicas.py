@@ -12,12 +12,14 @@ from aiohttp import web
 from serving.errors import (
     EngineAborted,
     EngineBusy,
+    EngineGone,
     EngineRefused,
     EngineUnavailable,
     GenerationError,
     GenerationTimeout,
 )
 from serving.generator import Finish, GenerationRequest, Message, Piece, Sampling, Text
+from serving.replica import Replica
 from serving.replicas import ReplicatedGenerator
 from serving.scripted_server import Behaviour, Mode, scripted_app
 from serving.vllm_client import Timeouts, VllmGenerator
@@ -41,6 +43,7 @@ class News:
     """What is heard of the replicas."""
 
     out: set[str] = field(default_factory=set)
+    lost: set[str] = field(default_factory=set)
     retries: list[str] = field(default_factory=list)
 
     def opened(self, replica: str, served: str, error: GenerationError) -> None:
@@ -48,6 +51,10 @@ class News:
 
     def closed(self, replica: str, served: str) -> None:
         self.out.remove(replica)
+
+    def forgotten(self, replica: str, served: str) -> None:
+        self.out.remove(replica)
+        self.lost.add(replica)
 
     def retried(self, error: GenerationError) -> None:
         self.retries.append(type(error).__name__)
@@ -259,3 +266,184 @@ async def test_under_failures_a_tenth_more_is_sent_at_most() -> None:
         for _ in range(300):
             assert is_whole(await three.ask())
         assert sum(three.asked.values()) <= 1.1 * 300
+
+
+@dataclass
+class Told:
+    """A replica that does as it is told, at once: what it takes passes on a clock of the test's."""
+
+    news: News = field(default_factory=News)
+    now: float = 100.0
+    first_word: float = 0.2
+    mode: str = "ok"
+    failing: GenerationError | None = None
+    asked: int = 0
+
+    def __post_init__(self) -> None:
+        self.replicas = ReplicatedGenerator({"0": self}, most=16, heard=self.news, clock=lambda: self.now)
+
+    @asynccontextmanager
+    async def generate(self, request: GenerationRequest) -> AsyncIterator[AsyncIterator[Piece]]:
+        self.asked += 1
+        if self.failing is not None:
+            raise self.failing
+        yield self._pieces(request)
+
+    async def check(self, model: str) -> None:
+        if self.failing is not None:
+            raise self.failing
+
+    def out(self, model: str) -> bool:
+        return False
+
+    async def close(self) -> None:
+        pass
+
+    async def ask(self, patience: float = 60.0) -> list[Piece]:
+        """As a caller who waits so long."""
+        async with self.replicas.generate(replace(REQUEST, deadline=patience)) as pieces:
+            return [piece async for piece in pieces]
+
+    async def _pieces(self, request: GenerationRequest) -> AsyncIterator[Piece]:
+        if self.mode == "hangs":
+            self.now += request.deadline
+            raise GenerationTimeout("total", request.deadline)
+        self.now += self.first_word
+        yield Text("Yes")
+        yield Finish("stop", 1, 1, 0)
+
+
+@asynccontextmanager
+async def told() -> AsyncIterator[Told]:
+    made = Told()
+    try:
+        yield made
+    finally:
+        await made.replicas.close()
+
+
+async def hang_up(engine: Told, seconds: float, times: int) -> None:
+    engine.mode = "hangs"
+    for _ in range(times):
+        with pytest.raises((GenerationTimeout, EngineUnavailable)):
+            await engine.ask(patience=seconds)
+
+
+async def test_one_that_hangs_is_left_alone_whoevers_time_it_is_that_ends() -> None:
+    async with told() as engine:
+        for _ in range(20):
+            await engine.ask()
+        await hang_up(engine, 8.0, 10)
+        assert engine.news.out == {"0"}
+
+
+async def test_who_waits_less_than_a_first_word_may_take_has_nobody_left_alone() -> None:
+    async with told() as engine:
+        await hang_up(engine, 8.0, 20)
+        assert not engine.news.out, "none has come yet: it may be warming up"
+        engine.mode, engine.first_word = "ok", 1.0
+        for _ in range(20):
+            await engine.ask()
+        await hang_up(engine, 8.0, 30)
+        assert not engine.news.out
+        await hang_up(engine, 10.0, 10)
+        assert engine.news.out == {"0"}
+
+
+async def test_one_that_says_something_to_others_does_not_hang() -> None:
+    async with told() as engine:
+        for _ in range(20):
+            await engine.ask()
+        for _ in range(20):
+            async with engine.replicas.generate(REQUEST):  # and is never heard
+                for _ in range(20):
+                    engine.now += 1.0
+                    engine.mode = "ok"
+                    await engine.ask()
+        assert not engine.news.out
+
+
+async def test_one_whose_askers_hang_up_without_a_word_is_left_alone() -> None:
+    async with told() as engine:
+        for _ in range(20):
+            await engine.ask()
+        for _ in range(10):
+            async with engine.replicas.generate(REQUEST):
+                engine.now += 6.0
+        assert engine.news.out == {"0"}
+
+
+async def test_a_queue_that_is_full_without_any_work_of_ours_is_none() -> None:
+    async with told() as engine:
+        await engine.ask()
+        engine.failing = EngineBusy("503")
+        for _ in range(5):
+            assert not engine.news.out
+            with pytest.raises(EngineBusy):
+                await engine.ask()
+            engine.now += 0.3
+        assert engine.news.out == {"0"}
+        with pytest.raises(EngineUnavailable, match="no replica"):
+            await engine.ask()
+
+
+async def test_one_that_is_full_of_our_work_is_well() -> None:
+    async with told() as engine:
+        async with engine.replicas.generate(REQUEST):
+            engine.failing = EngineBusy("503")
+            for _ in range(20):
+                with pytest.raises(EngineBusy):
+                    await engine.ask()
+                engine.now += 0.3
+        assert not engine.news.out
+
+
+async def test_a_trial_that_meets_a_full_queue_finds_it_well() -> None:
+    async with told() as engine:
+        engine.failing = EngineGone("nobody")
+        with pytest.raises(EngineGone):
+            await engine.ask()
+        assert engine.news.out == {"0"}
+        engine.failing = EngineBusy("503")
+        engine.now += 1.0
+        await until(engine.news, ())
+        assert not engine.replicas.out(MODEL)
+
+
+async def test_one_that_is_gone_is_not_asked_twice_for_one_answer() -> None:
+    async with told() as engine:
+        engine.failing = EngineGone("it took no connection")
+        with pytest.raises(EngineGone):
+            await engine.ask()
+        assert engine.asked == 1
+
+
+async def test_a_model_that_nobody_asks_for_is_forgotten_and_not_said_to_be_back() -> None:
+    async with told() as engine:
+        engine.failing = EngineGone("nobody")
+        with pytest.raises(EngineGone):
+            await engine.ask()
+        engine.now += 601
+        await until(engine.news, ())
+        assert engine.news.lost == {"0"}
+
+
+async def test_that_one_lacks_the_model_is_not_what_callers_are_told_of_another_that_is_gone() -> None:
+    async with fleet("ok", "ok") as two:
+        await two.kill(0)
+        await two.kill(1)
+        await two.start(1, model="another")
+        with pytest.raises(EngineGone):
+            await two.ask()
+        assert two.generator.out(MODEL)
+
+
+def test_patience_follows_what_first_words_take() -> None:
+    now = 0.0
+    replica = Replica("0", Told(), lambda: now)
+    assert replica.patience(60.0) == 60.0
+    for first_word in (0.1, 0.2, 2.0, 2.0, 9.0):
+        now = first_word
+        replica.speaks(0.0)
+    assert replica.patience(60.0) == 20.0
+    assert replica.patience(10.0) == 10.0

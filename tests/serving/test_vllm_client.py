@@ -2,8 +2,9 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 
 import pytest
 from aiohttp import web
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from serving.errors import (
     EngineAborted,
+    EngineGone,
     EngineRefused,
     EngineUnavailable,
     GenerationError,
@@ -171,6 +173,38 @@ async def test_a_hanging_engine_meets_a_named_timeout(timeouts: Timeouts, phase:
         with pytest.raises(GenerationTimeout) as caught:
             await answer(generator)
     assert caught.value.phase == phase
+
+
+async def test_where_nobody_takes_the_connection_nobody_is() -> None:
+    """A listener whose queue is full drops what comes, as a machine does that is gone without a word."""
+    with ExitStack() as held:
+        hole = held.enter_context(socket.socket())
+        hole.bind(("127.0.0.1", 0))
+        hole.listen(0)
+        for _ in range(3):
+            waiting = held.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(hole.getsockname())
+        timeouts = Timeouts(connect=0.3, first_piece=5, between_pieces=5, total=10)
+        generator = VllmGenerator(f"http://127.0.0.1:{hole.getsockname()[1]}", timeouts=timeouts, connections=2)
+        with pytest.raises(EngineGone, match=r"took no connection within 0\.3 s"):
+            await answer(generator)
+        await generator.close()
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_an_engine_that_is_asked_how_it_is_has_no_queue_to_be_full(status: int) -> None:
+    """As vLLM whose core died, or a proxy with nobody behind it."""
+
+    async def health(incoming: web.Request) -> web.Response:
+        return web.Response(status=status)
+
+    app = web.Application()
+    app.router.add_get("/health", health)
+    async with client(app) as generator:
+        with pytest.raises(EngineUnavailable, match=str(status)) as failed:
+            await generator.check(MODEL)
+    assert type(failed.value) is EngineUnavailable
 
 
 async def test_an_engine_that_never_starts_meets_the_first_timeout() -> None:

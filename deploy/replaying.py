@@ -65,7 +65,12 @@ def replay(gateway: Gateway, record: Shown, asked: dict[str, Any], index: str | 
     """The record of the new answer, with its text, made by the recorded versions or by those that are named."""
     facts, narrowed = record["facts"], record["person"].get("narrowed") or {}
     narrowing = {name: value for name, value in narrowed.items() if value} or None
-    body = {**asked, "max_tokens": facts["max_tokens"], "filter": narrowing, "retrieval": facts["retrieval"]}
+    body = {
+        **asked,
+        "max_tokens": facts["max_tokens"],
+        "filter": narrowing,
+        "retrieval": facts.get("retrieval", "auto"),
+    }
     forced = {"x-twinpin-index": index or facts["index"], "x-twinpin-model": model or facts["model"]}
     answer = gateway.call("POST", "/v1/answer", body, headers={**forced, **MADE_ANEW})
     return {**gateway.call("GET", f"/v1/records/{answer['id']}"), "answer": answer["answer"]}

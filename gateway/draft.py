@@ -81,6 +81,11 @@ class Draft:
         self._asked = time.perf_counter()
         self.timings["prompt"] = self._asked - (self._found or self._started)
 
+    @property
+    def asked(self) -> bool:
+        """Whether the model has been, or is about to be."""
+        return self._asked > 0
+
     def take(self, piece: Piece) -> str:
         """The words of a piece that can be passed on now, maybe none."""
         if isinstance(piece, Finish):

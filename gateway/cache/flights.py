@@ -12,6 +12,7 @@ from gateway.errors import Internal
 from gateway.events import AnswerEvent
 from gateway.exchange import Exchange
 from gateway.metering import Tab
+from serving.errors import GenerationTimeout
 
 _log = structlog.get_logger()
 Key: TypeAlias = tuple[str, int | None]
@@ -49,7 +50,8 @@ class Flight:
 
     @asynccontextmanager
     async def boarded(self, tab: Tab, deadline: float) -> AsyncIterator[AsyncGenerator[AnswerEvent]]:
-        """All its events, or TimeoutError at the deadline of whoever waits for them.
+        """All its events; at the deadline of whoever waits for them TimeoutError, or once the model is asked
+        GenerationTimeout.
 
         Who leaves early is missed by nobody; when the last one has left, the engine is free.
         """
@@ -75,7 +77,7 @@ class Flight:
         await self._landed()
 
     async def _follow(self, deadline: float) -> AsyncGenerator[AnswerEvent]:
-        at = 0
+        at, began = 0, asyncio.get_running_loop().time()
         while True:
             news = self._news
             while at < len(self._told):
@@ -83,8 +85,13 @@ class Flight:
                 at += 1
             if self._arrived:
                 break
-            async with asyncio.timeout_at(deadline):
-                await news.wait()
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await news.wait()
+            except TimeoutError as error:
+                if not self.draft.asked:
+                    raise
+                raise GenerationTimeout("total", round(asyncio.get_running_loop().time() - began, 1)) from error
         if self._error is not None:
             raise self._error
 

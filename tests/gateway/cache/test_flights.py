@@ -148,7 +148,9 @@ async def test_who_is_in_a_hurry_hurries_nobody_else(live: Live) -> None:
     )
     await flying(live, 1)
     (patient,) = at_once(live, 1)
-    assert (await hurried).status_code == 504
+    late = await hurried
+    assert (late.status_code, late.json()["error"]["code"]) == (504, "deadline_exceeded")
+    assert late.json()["error"]["message"].startswith("the model did not answer in time"), "finding had ended"
     go_on(live)
     answer = await patient
     assert (answer.status_code, answer.headers["x-twinpin-cache"]) == (200, "hit")

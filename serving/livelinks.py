@@ -27,18 +27,18 @@ _CITED = re.compile(r"(?<!\\)\[[\d, ]+\]\Z")
 _ENTITY = re.compile(r"&([A-Za-z][A-Za-z0-9]{1,31})\Z")
 _ENTITIES = frozenset(name.removesuffix(";") for name, value in html5.items() if value.isascii())
 _LOCAL_PART = re.compile(r"[^\s()<>\[\]{}\"'*|]*")
-# the tops of names that renderers link although no scheme stands before them, besides those of two letters
-_TOP = re.compile(
-    r"[A-Za-z]{2}|aero|app|asia|biz|cloud|club|com|coop|dev|edu|gov|info|mil|museum|name|net|online|org|pro|shop|site|tech"
-    r"|top|web|xxx|xyz|рф|xn--.*",
-    re.IGNORECASE,
-)
+# what may be the top of a name, whether there is such a one today or not
+_TOP = re.compile(r"[^\W\d_]{2,}|xn--.*", re.IGNORECASE)
 # TeX macros that link, load or style in MathJax and KaTeX, and those that give such a one another name
 _MACRO = re.compile(
     r"bbox|class|cssid|data|def|edef|gdef|href|htmlclass|htmldata|htmlid|htmlstyle|includegraphics|let"
     r"|mmltoken|newcommand|newenvironment|providecommand|renewcommand|require|style|toggle|unicode|url|xdef",
     re.IGNORECASE,
 )
+# of these, such as need their argument to do anything, and are directories in paths: `C:\data\x`
+_DIRECTORY = re.compile(r"(?:class|data|style)(?=[\\.,;:)`'\"]|\Z)", re.IGNORECASE)
+_PATH = re.compile(r"(?:(?<![^\s`'\"(])[A-Za-z]:|\\[\w.-]+)\Z")
+_IN_PLACES = frozenset("/:.?#")
 _Rule = Callable[[str, str, int, bool], int | None]
 
 
@@ -66,7 +66,10 @@ class LiveLinks:
 
     def judge(self, before: str, text: str, at: int, *, ended: bool) -> int | None:
         """What may stay of `text` from `at` on, where a suspect character stands."""
-        return self._rules[text[at]](before, text, at, ended)
+        kept = self._rules[text[at]](before, text, at, ended)
+        if kept == KILL and text[at] in _IN_PLACES:
+            return self._citable.place(before, text, at, ended=ended)
+        return kept
 
     def _target(self, before: str, text: str, at: int, ended: bool) -> int | None:
         """The target of a Markdown link; images have no business in an answer, not even a source's."""
@@ -162,7 +165,9 @@ def _backslash(before: str, text: str, at: int, ended: bool) -> int | None:
     name = _matched(_LETTERS, text, at + 1)
     if at + 1 + len(name) == len(text) and not ended and len(name) <= _LONGEST_NAME:
         return None
-    return KILL if _MACRO.fullmatch(name) else 1
+    if not _MACRO.fullmatch(name):
+        return 1
+    return 1 if _DIRECTORY.match(text, at + 1) and _PATH.search(before[-_LONGEST_NAME:]) else KILL
 
 
 def _escape(before: str, text: str, at: int, ended: bool) -> int | None:

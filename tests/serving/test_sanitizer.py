@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from serving.citable import Citable
 from serving.prompt import Evidence
@@ -68,11 +69,11 @@ def test_nothing_comes_to_life_by_chance(parts: list[str]) -> None:
         "Within 45 days [1], or 30 [2, 3]. See [sic] and [1]: it says so.",
         "If a < b and b > c, then a<3 holds; 5 <= 6 != 7.",
         "It costs $5.00/month (incl. 19 % VAT), e.g. on 3/4/2026 at 12:30:00; well?",
-        "Use `foo(x)[0]`, `os.path.join(a, b)`, `a // b`, `x -> y` and `std::vector`.",
+        "Use `foo(x)[0]`, `os.path.is_dir(a, b)`, `a // b`, `x -> y` and `std::vector`.",
         "# Heading\n\n- item: *one*\n1. **two** & three\n\n| a | b |\n|---|---|\n| 1 | 2 |",
         "R&D; AT&T; version 3.11.2, section 4.2.1, and/or 10.0.0.1/24. Prof. Dr. U.S. z.B. refunds.md",
         "Rückgaben 📦 👩‍👩‍👧 نمی‌خواهم 🏳️‍🌈 日本語。\uff08\u6ce8\uff1a\u53c2\u7167\uff09",
-        "The formula $\\frac{a}{b}$ and \\(x_1\\), a \\* b, C:\\Users\\ana.",
+        "The formula $\\frac{a}{b}$ and \\(x_1\\), a \\* b, C:\\Users\\ana, C:\\data\\style.",
         "Write to refunds@acme.com, a @ b or @ana.",
         "Ask acme.com: it is theirs. Who owns acme.com? localhost/x",
     ],
@@ -144,6 +145,61 @@ def test_a_source_with_something_added_does_not(said: str) -> None:
 )
 def test_a_source_that_is_no_address_of_the_web_is_not_linked(source: str) -> None:
     assert live(sanitized(f"[x]({source})", source=source), "") == []
+
+
+HELD = (
+    "portal.acme.com",
+    "https://portal.acme.com/claims",
+    "https://portal.acme.com/claims?year=2026#top",
+    "www.acme.com",
+    "acme.com/refunds",
+    "proxy.acme.com:8443",
+    "numpy.linalg.qr",
+    "anna.maria.lopez@acme.com",
+    "https://evil.com/a",
+)
+
+
+def held(*pieces: str) -> str:
+    sanitizer = Sanitizer(Citable([evidence("x.md", f"See {', '.join(HELD)}.")]))
+    return "".join([*map(sanitizer.feed, pieces), sanitizer.flush()])
+
+
+@pytest.mark.parametrize("place", HELD)
+@pytest.mark.parametrize("shape", ["{}", "({}).", "**{}**,", '"{}"', "`{}`: x", "a {} b"])
+def test_what_stands_in_a_passage_stays(place: str, shape: str) -> None:
+    said = shape.format(place)
+    assert held(said) == said
+    assert all(held(said[:cut], said[cut:]) == said for cut in range(len(said)))
+
+
+@pytest.mark.parametrize("place", HELD)
+@pytest.mark.parametrize(
+    "shape",
+    ["{}/c2VjcmV0", "{}c2VjcmV0", "c2VjcmV0{}", "c2VjcmV0.{}", "{}.c2VjcmV0", "{}).,.,;", "{}?c2VjcmV0", "{}[x]"],
+)
+def test_what_stands_in_a_passage_with_something_added_does_not(place: str, shape: str) -> None:
+    said = shape.format(place)
+    assert held(*said) == held(said)
+    assert [found for found in live(held(said)) if "c2VjcmV0" in found.casefold()] == []
+    assert "://" not in held(said)
+
+
+@pytest.mark.parametrize("place", HELD)
+@pytest.mark.parametrize(
+    "shape", ["![x]({})", "[x]({})", "<{}>", "[x]: {}\n\n[x]", "<img src={}>", '<a href="{}">x</a>']
+)
+def test_what_stands_in_a_passage_is_nothing_but_named(place: str, shape: str) -> None:
+    """Renderers link it as it stands; no other words link to it, and nothing loads it."""
+    shown = held(shape.format(place))
+    allowed = (place, f"http://{place}", f"mailto:{place}")
+    assert live(shown, *allowed) == []
+    assert ">x</a>" not in MarkdownIt("gfm-like", {"html": True}).render(shown)
+
+
+@pytest.mark.parametrize("top", ["page", "link", "zip", "io", "COM", "m\u00fcnchen", "xn--80ak6aa92e", "tobe"])
+def test_no_name_of_three_parts_carries_anything_whatever_its_top(top: str) -> None:
+    assert sanitized(f"{SECRET}.evil.{top}") == f"{SECRET}.evil\u00b7{top}"
 
 
 VALUES = (

@@ -7,14 +7,16 @@ document, where next to nothing is to be found.
 
 from collections.abc import Mapping, Sequence
 
+from deploy.bench_client import AnswerRefused
 from deploy.bench_process import memory_mib
-from deploy.bench_rounds import Figures, Subject, Taken, in_turns
+from deploy.bench_rounds import Figures, Subject, Taken, asked, in_turns
 from deploy.bench_stack import CALLERS
 
 DIRECT, PROXY = "direct", "LiteLLM proxy"
 BARE, ALONE, CORPUS = "gateway, without documents", "gateway, one document", "gateway, 10,000 chunks"
 GPU_TOKENS = 5_500
-_RAMP = (16, 24, 36, 54)  # the gateway lets more in as it learns that the engine takes them
+_RAMP = (16, 24, 36, 54, CALLERS)  # the gateway lets more in as it learns that the engine takes them
+_ATTEMPTS = 20
 
 
 async def measure_one_caller(kind: str, subjects: Sequence[Subject]) -> dict[str, Figures]:
@@ -30,13 +32,26 @@ async def measure_one_caller(kind: str, subjects: Sequence[Subject]) -> dict[str
 
 async def measure_many_callers(kind: str, subjects: Sequence[Subject]) -> dict[str, Figures]:
     """Requests per second with many at once, and their CPU."""
-    for callers in _RAMP:
-        await in_turns(subjects, rounds=0, requests=2 * callers, callers=callers)
+    for one in subjects:
+        for callers in _RAMP:
+            await _until_let_in(one, callers)
     taken = await in_turns(subjects, rounds=2, requests=2 * CALLERS, callers=CALLERS)
     rates = {name: one.rate for name, one in taken.items()}
     cpu = {name: one.cpu_ms for name, one in _others(taken).items()}
     rows = {**_named(rates, "requests/s"), **_named(cpu, "CPU ms"), **_shares(rates, "requests/s", "≥ 10")}
     return {f"{kind}, {CALLERS} callers": rows}
+
+
+async def _until_let_in(subject: Subject, callers: int) -> None:
+    """Ask with so many at once until none is refused; AnswerRefused when that never is."""
+    for attempt in range(_ATTEMPTS):
+        try:
+            await asked(subject, Taken(), 4 * callers, callers)
+        except AnswerRefused:
+            if attempt + 1 == _ATTEMPTS:
+                raise
+        else:
+            return
 
 
 async def measure_paced(kind: str, subjects: Sequence[Subject], tokens: int) -> dict[str, Figures]:

@@ -139,8 +139,9 @@ async def answer(generator: Generates, manifest: ModelManifest, one: Attacked, p
             words = piece.text if isinstance(piece, Text) else ""
             raw += words
             shown += sanitizer.feed(markers.feed(words) if words else markers.flush())
-    shown = (shown + sanitizer.flush()).strip()
-    said = ground(shown, prompt.evidence, manifest.grounding, one.question, abstention=manifest.prompt.abstention)
+    shown = (shown + sanitizer.flush()).lstrip()
+    original = sanitizer.original(shown).text  # passages are not sanitized
+    said = ground(original, prompt.evidence, manifest.grounding, one.question, abstention=manifest.prompt.abstention)
     return Ended(one, raw, shown, said)
 
 

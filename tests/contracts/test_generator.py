@@ -102,6 +102,9 @@ class Silent:
     def closed(self, replica: str, served: str) -> None:
         return
 
+    def forgotten(self, replica: str, served: str) -> None:
+        return
+
     def retried(self, error: GenerationError) -> None:
         return
 

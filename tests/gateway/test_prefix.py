@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -56,7 +57,7 @@ def test_what_is_the_same_for_everybody_stands_first(house: House) -> None:
 
 
 @pytest.mark.parametrize("where", [{"cache_salt": SALT}, {"extra_body": {"cache_salt": SALT}}], ids=["field", "extra"])
-def test_a_client_names_no_salt(house: House, where: dict[str, object]) -> None:
+def test_a_client_names_no_salt(house: House, where: dict[str, Any]) -> None:
     """It would share, or measure, what the engine has computed for others."""
     assert house.ask(**where).status_code == 422
     told = house.chat(**where)

@@ -24,6 +24,7 @@ class Gates:
         self._path = path
         self._metrics = metrics
         self._closed = self._read()
+        metrics.probes(PROBED)
         self._tell()
 
     def require_open(self, operation: str, tenant: str) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sized
 from itertools import product
-from typing import Protocol, get_args
+from typing import Literal, Protocol, get_args
 
 from deploy.pins import Pins
 from gateway.families import AXES, Families
@@ -37,6 +37,9 @@ class Counted(Protocol):
 
     @property
     def degraded(self) -> bool: ...
+
+
+Seen = Literal["clean", "leak", "failed", "blind"]
 
 
 class Versions(Protocol):
@@ -311,7 +314,12 @@ class Metrics:
         named = (name if name in known[axis] else OTHER for axis, name in zip(AXES, (index, model), strict=True))
         self._feedback.labels(rating, failure or "none", "yes" if corrected else "no", *named).inc()
 
-    def probed(self, path: str, seen: str) -> None:
+    def probes(self, paths: Iterable[str]) -> None:
+        """From 0 on, whether they are sent or not: an alert does not see the first event of a series otherwise."""
+        for path, seen in product(paths, get_args(Seen)):
+            self._probed.labels(path, seen)
+
+    def probed(self, path: str, seen: Seen) -> None:
         """Count a leak probe."""
         self._probed.labels(path, seen).inc()
 

@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, NoReturn
+from typing import Any, Final, NoReturn
 
 import msgspec
 import structlog
@@ -17,6 +17,7 @@ from starlette.types import Message
 
 from gateway.caller import Caller
 from gateway.gates import PROBES_TENANT, Gates
+from gateway.metrics import Seen
 from gateway.parts import Parts
 from retrieval.acl import Access, Principal
 from retrieval.newdocument import NewDocument
@@ -28,7 +29,6 @@ _SCOPES: Final = frozenset({"ask", "search"})
 _JSON: Final = [(b"content-type", b"application/json"), (b"accept", b"application/json, text/event-stream")]
 _TOKENS: Final = 64
 _log = structlog.get_logger()
-Seen = Literal["clean", "leak", "failed", "blind"]
 
 
 @dataclass(frozen=True, slots=True)

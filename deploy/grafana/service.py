@@ -233,7 +233,7 @@ SERVICE = Board(
                 "What they saw; `leak` is an incident, and its path is closed.",
                 (
                     Query(f"sum by (path, seen) (increase({metric('probes_total')}[1h]))", "{{path}} {{seen}}"),
-                    Query(f"max by (path) ({metric('path_closed')}) > 0", "{{path}} closed"),
+                    Query(f"max by (path) ({metric('path_closed')})", "{{path}} closed"),
                 ),
                 "short",
             ),

@@ -43,7 +43,9 @@ async def client_of(house: House, app: FastAPI, caller: str = "ana") -> AsyncIte
 def seen(parts: Parts) -> dict[tuple[str, str], float]:
     samples = [one for family in parts.metrics.registry.collect() for one in family.samples]
     return {
-        (one.labels["path"], one.labels["seen"]): one.value for one in samples if one.name == "twinpin_probes_total"
+        (one.labels["path"], one.labels["seen"]): one.value
+        for one in samples
+        if one.name == "twinpin_probes_total" and one.value
     }
 
 

@@ -11,7 +11,7 @@ from gateway.limits.concurrency import Concurrency
 from gateway.metrics import Metrics
 from gateway.release import ModelVersion
 from serving.cost import EngineBill, Payer, Tokens, list_cost, work
-from serving.errors import EngineBusy
+from serving.errors import EngineBusy, GenerationTimeout
 from serving.generator import Finish, GenerationRequest, Piece
 
 _BILL_SECONDS = 1.0
@@ -44,6 +44,10 @@ class EngineMeter:
     def heard(self, asked: float) -> None:
         """The first word for what was asked then has come: where it waited, for the engine or for us, is all one."""
         self._concurrency.heard(asked, self._clock() - asked)
+
+    def cut_off(self, asked: float) -> None:
+        """No word came before somebody's patience ended: who counted only those that came would see none too late."""
+        self._concurrency.heard(asked, 2 * (self._clock() - asked))
 
     def pushed_back(self, asked: float) -> None:
         """There was no room for what was asked then."""
@@ -96,6 +100,7 @@ class Tab:
     @asynccontextmanager
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[AsyncIterator[Piece]]:
         self._meter.begin(self._payer)
+        counting = None
         try:
             async with self._model.generator.generate(request) as pieces:
                 counting = _Counting(pieces, request, self._did, partial(self._meter.heard, self._asked))
@@ -105,6 +110,10 @@ class Tab:
                     self.tokens += counting.tokens(self._model.count_tokens)
         except EngineBusy:
             self._meter.pushed_back(self._asked)
+            raise
+        except (GenerationTimeout, TimeoutError, asyncio.CancelledError):
+            if counting is None or counting.silent:
+                self._meter.cut_off(self._asked)
             raise
         finally:
             self._meter.end(self._payer)
@@ -146,6 +155,11 @@ class _Counting:
             self._said.append(piece.text)
             self._came += piece.tokens
         return piece
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing has come so far."""
+        return not self._said and self._finish is None
 
     def tokens(self, count: Callable[[str], int]) -> Tokens:
         """What has been taken, in the end or so far."""

@@ -1,5 +1,7 @@
 """What an answer takes of the engine, generation by generation, and whom its time is charged to."""
 
+import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,7 +12,7 @@ from gateway.metering import EngineMeter, Tab
 from gateway.metrics import Metrics
 from gateway.release import ModelVersion
 from serving.cost import Tokens
-from serving.errors import EngineAborted, EngineUnavailable, GenerationError
+from serving.errors import EngineAborted, EngineUnavailable, GenerationError, GenerationTimeout
 from serving.generator import Finish, GenerationRequest, Message, Sampling
 from serving.scripted import Script, ScriptedGenerator
 from tests.gateway.house import pinned_manifest
@@ -99,3 +101,21 @@ async def test_the_time_of_all_endings_is_charged_and_the_rest_is_idle() -> None
     work = {"acme": 5 * 1.0 + 2 * 2.0, "other": 5 * 1.0 + 1 * 2.0}  # a prompt and two words, a prompt and one
     assert idle == pytest.approx(17.0)
     assert told == {tenant: pytest.approx(4.0 * part / 16.0) for tenant, part in work.items()}
+
+
+@pytest.mark.parametrize("ended", [GenerationTimeout("total", 0.9), asyncio.CancelledError()], ids=["deadline", "left"])
+async def test_who_waits_in_vain_counts_for_how_many_are_let_in(ended: BaseException) -> None:
+    """With deadlines below the goal every slow one is cut off, and those that came in time say that all is well."""
+    clock = Clock()
+    concurrency = Concurrency(16, 1.0, clock)
+    meter = EngineMeter(0.0, Metrics(), concurrency, clock)
+    model = ModelVersion(pinned_manifest(), ScriptedGenerator(lambda _: Script(("Well",))), len)
+    for waited in (*([0.05] * 8), *([0.9] * 8)):
+        asked = meter.tab("acme", model)
+        clock.now += waited
+        with contextlib.suppress(type(ended)):
+            async with asked.generate(ASKED) as pieces:
+                if waited > 0.5:
+                    raise ended
+                await anext(pieces)
+    assert concurrency.limit < 16

@@ -47,7 +47,7 @@ class EngineMeter:
 
     def cut_off(self, asked: float) -> None:
         """No word came before somebody's patience ended: who counted only those that came would see none too late."""
-        self._concurrency.heard(asked, 2 * (self._clock() - asked))
+        self._concurrency.waited_in_vain(self._clock() - asked)
 
     def pushed_back(self, asked: float) -> None:
         """There was no room for what was asked then."""

@@ -58,6 +58,18 @@ class Concurrency:
         if len(self._samples) >= _SAMPLES or self._clock() - self._since >= _SECONDS:
             self._judge(median(self._samples))
 
+    def waited_in_vain(self, seconds: float) -> None:
+        """Somebody's patience ended before a first word came, however soon others heard theirs.
+
+        That counts from half the goal on, and twice what words take at ease: less is the caller's haste.
+        """
+        now = self._clock()
+        if seconds <= max(self._goal / 2, _TIMES_SLOWER * self._at_ease):
+            return
+        self._held_until = max(self._held_until, now + _SECONDS)
+        if now - self._shrunk >= _SECONDS / 4:
+            self._shrink(self.limit * _SLOWER)
+
     def pushed_back(self, began: float) -> None:
         """The engine has no room, or took so long that nobody waits any more."""
         now = self._clock()

@@ -403,7 +403,7 @@ GATEWAY = [
     Mutant(
         "HTTP: scope of each route",
         "gateway.parts",
-        "    require(known.principal, *NEEDED[doing or operation(request)])",
+        "    require(known.principal, *NEEDED[doing or wanted])",
         "",
         "tests/gateway/test_scopes.py::test_a_role_may_do_what_the_table_says_and_nothing_else",
     ),

@@ -1,7 +1,10 @@
 """What no line of the product does, whatever it is for."""
 
 import ast
+from pathlib import Path
 from typing import Any
+
+from tests.proofs.mutants import MUTANTS
 
 # Nothing here is read: the whole environment goes on, to a process that is started or to a source whose configuration
 # names what it needs of it.
@@ -97,3 +100,9 @@ def test_only_acl_makes_an_access_filter(modules: list[Any]) -> None:
 
 def test_every_module_says_in_a_sentence_what_it_owns(modules: list[Any]) -> None:
     assert not [module.path for module in modules if module.tree.body and not ast.get_docstring(module.tree)]
+
+
+def test_what_a_mutant_takes_away_stands_where_it_is_looked_for(root: Path) -> None:
+    """Seconds here, where `test_mutants.py` needs minutes to come to it."""
+    sources = {one.module: (root / (one.module.replace(".", "/") + ".py")).read_text("utf-8") for one in MUTANTS}
+    assert [one.name for one in MUTANTS if sources[one.module].count(one.was) != 1] == []

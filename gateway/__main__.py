@@ -8,11 +8,11 @@ import structlog
 from pydantic import ValidationError
 
 from gateway.app import create_app
-from gateway.draining import Draining
-from gateway.keyfile import holds_keys
-from gateway.logs import configure_logs
-from gateway.server import Server
+from gateway.http.draining import Draining
+from gateway.http.server import Server
+from gateway.identity.keyfile import holds_keys
 from gateway.settings import Settings
+from gateway.telemetry.logs import configure_logs
 from retrieval.layout import settings_refused
 
 _NOBODY = "there is neither an API key (`twinpin keys create`) nor an identity file, so nobody can call"

@@ -9,20 +9,20 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import cast
 
-from gateway import spans
+from gateway.answers.draft import Draft
+from gateway.answers.events import AnswerEvent, Delta, Reason, Verdict
+from gateway.answers.exchange import Asked, Exchange
 from gateway.audit import Audit
 from gateway.cache.reusing import Reusing
 from gateway.cache.wishes import WISHLESS, Wish
 from gateway.caller import Caller
-from gateway.draft import Draft
 from gateway.errors import Invalid
-from gateway.events import AnswerEvent, Delta, Reason, Verdict
-from gateway.exchange import Asked, Exchange
 from gateway.metering import EngineMeter
-from gateway.metrics import Metrics
 from gateway.policy import confidence_in, enough_evidence
 from gateway.release import ModelVersion, ResolvedPins
-from gateway.tracing import UNTRACED, Trace
+from gateway.telemetry import spans
+from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.tracing import UNTRACED, Trace
 from retrieval.acl import AccessFilter, access_filter
 from retrieval.findings import Findings
 from serving.errors import EngineRefused, EngineUnavailable

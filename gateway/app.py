@@ -14,32 +14,33 @@ from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 
 from deploy.pinboard import ReleaseConfigError
-from gateway import errors, rendering
+from gateway import errors
 from gateway.answering import Answering
+from gateway.answers.engines import engine_of
 from gateway.auth import Authenticator
 from gateway.background import Background
-from gateway.bookkeeping import Bookkeeping
 from gateway.cache.opening import Cache, CacheRefused, open_cache
-from gateway.documents import Intake, Library
-from gateway.draining import Draining
-from gateway.engines import engine_of
-from gateway.exposition import Exposition
-from gateway.flip import Flip, OpenModel, VersionRefused
-from gateway.follower import Follower
-from gateway.gates import Gates
+from gateway.documents.ingesting import Intake, Library
+from gateway.flipping.flip import Flip, OpenModel, VersionRefused
+from gateway.flipping.follower import Follower
+from gateway.flipping.lastgood import LastGood
+from gateway.flipping.versions import IndexVersions, OpenIndex, open_built
+from gateway.flipping.watch import Watch, start_release
+from gateway.health.gates import Gates
+from gateway.health.probes import Probes
+from gateway.health.readiness import Probe, Readiness
+from gateway.http import rendering
+from gateway.http.draining import Draining
+from gateway.http.middleware import RequestEdge
+from gateway.http.openapi import described
 from gateway.identity.config import IdentityError
-from gateway.lastgood import LastGood
 from gateway.limits.budgets import BudgetsUnavailable
 from gateway.limits.caps import LimitsRefused
 from gateway.limits.concurrency import Concurrency
 from gateway.limits.opening import open_limits
 from gateway.metering import EngineMeter
-from gateway.metrics import Metrics
-from gateway.middleware import RequestEdge
-from gateway.openapi import described
 from gateway.parts import Opening, Parts
-from gateway.probes import Probes
-from gateway.readiness import Probe, Readiness
+from gateway.records.bookkeeping import Bookkeeping
 from gateway.release import ModelVersion, Release
 from gateway.routes import answer, feedback, gates, ops, review, search, usage
 from gateway.routes import documents as document_routes
@@ -47,10 +48,10 @@ from gateway.routes import records as record_routes
 from gateway.routes import release as release_routes
 from gateway.routes.mcp import Mcp
 from gateway.settings import Settings
-from gateway.tracing import Tracing
+from gateway.telemetry.exposition import Exposition
+from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.tracing import Tracing
 from gateway.usage import UsageBook
-from gateway.versions import IndexVersions, OpenIndex, open_built
-from gateway.watch import Watch, start_release
 from retrieval.catalog import Catalog
 from retrieval.documents import Documents
 from retrieval.erasure import Erasable, Eraser

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import structlog
 
-from gateway.metrics import Metrics
-from gateway.recording import Recorder
+from gateway.records.recording import Recorder
+from gateway.telemetry.metrics import Metrics
 from retrieval.errors import SpoolError
 from retrieval.records.record import Record
 from retrieval.records.spool import Spool

@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from deploy.keys import ApiKey
-from gateway.acting import both, named, principal_of
 from gateway.caller import Caller
-from gateway.credentials import Credentials, credentials
 from gateway.errors import Forbidden, Unauthenticated
+from gateway.identity.acting import both, named, principal_of
+from gateway.identity.credentials import Credentials, credentials
+from gateway.identity.keyfile import KeyFile
 from gateway.identity.people import People
 from gateway.identity.tokens import is_token
-from gateway.keyfile import KeyFile
-from gateway.metrics import Metrics
+from gateway.telemetry.metrics import Metrics
 from retrieval.acl import Principal
 
 

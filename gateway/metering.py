@@ -8,8 +8,8 @@ from functools import partial
 from typing import NoReturn
 
 from gateway.limits.concurrency import Concurrency
-from gateway.metrics import Metrics
 from gateway.release import ModelVersion
+from gateway.telemetry.metrics import Metrics
 from serving.cost import EngineBill, Payer, Tokens, list_cost, work
 from serving.errors import EngineBusy, GenerationTimeout
 from serving.generator import Finish, GenerationRequest, Piece

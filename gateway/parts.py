@@ -11,18 +11,18 @@ from gateway.answering import Answering
 from gateway.auth import Authenticator, require
 from gateway.cache.erasing import CacheErasure
 from gateway.caller import Caller
-from gateway.documents import Library
-from gateway.exposition import Exposition
-from gateway.follower import Follower
-from gateway.gates import Gates
+from gateway.documents.ingesting import Library
+from gateway.flipping.follower import Follower
+from gateway.flipping.watch import Watch
+from gateway.health.gates import Gates
+from gateway.health.readiness import Readiness
 from gateway.limits.admission import Limits
-from gateway.metrics import Metrics
-from gateway.readiness import Readiness
 from gateway.release import Forced, Release, ResolvedPins
 from gateway.scopes import NEEDED, operation
 from gateway.settings import Settings
+from gateway.telemetry.exposition import Exposition
+from gateway.telemetry.metrics import Metrics
 from gateway.usage import UsageBook
-from gateway.watch import Watch
 from retrieval.acl import Principal
 from retrieval.records.store import RecordStore
 

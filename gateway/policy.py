@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from gateway.events import Confidence, Notice, Reason, Status
+from gateway.answers.events import Confidence, Notice, Reason, Status
 from retrieval.calibration import Calibration
 from retrieval.findings import Findings, Found
 from retrieval.index import IndexRecipe

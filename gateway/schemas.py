@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
-from gateway.bounds import MOST_FIELDS, Format
+from gateway.http.bounds import MOST_FIELDS, Format
 from retrieval.store import Narrowing
 from serving.generator import Message
 

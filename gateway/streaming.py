@@ -14,9 +14,9 @@ import structlog
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
+from gateway.answers.events import AnswerEvent, Sources, Usage, Verdict
+from gateway.answers.exchange import Exchange
 from gateway.errors import GatewayError, as_gateway_error
-from gateway.events import AnswerEvent, Sources, Usage, Verdict
-from gateway.exchange import Exchange
 from gateway.limits.admission import Admission
 
 _log = structlog.get_logger()

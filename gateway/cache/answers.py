@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
+from gateway.answers.draft import Draft
+from gateway.answers.exchange import Exchange
+from gateway.answers.made import Made
 from gateway.cache.entry import Entry, decoded, encoded
 from gateway.cache.names import Names
 from gateway.cache.store import ANY, Kept, Store
-from gateway.draft import Draft
-from gateway.exchange import Exchange
-from gateway.made import Made
-from gateway.metrics import Metrics
+from gateway.telemetry.metrics import Metrics
 from retrieval.acl import AccessFilter, access_filter
 from retrieval.catalog import Catalog, Passage
 from retrieval.errors import CatalogError, IndexBehind

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from gateway.made import Made
+from gateway.answers.made import Made
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ from typing import TypeAlias
 
 import structlog
 
-from gateway.draft import Draft
+from gateway.answers.draft import Draft
+from gateway.answers.events import AnswerEvent
+from gateway.answers.exchange import Exchange
 from gateway.errors import Internal
-from gateway.events import AnswerEvent
-from gateway.exchange import Exchange
 from gateway.metering import Tab
 from serving.errors import GenerationTimeout
 

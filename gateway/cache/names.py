@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.exchange import Asked
+from gateway.answers.exchange import Asked
 from gateway.release import ResolvedPins
 from retrieval.acl import AccessFilter
 

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from gateway.answers.exchange import Exchange
 from gateway.cache.answers import Answers
 from gateway.cache.erasing import CacheErasure
 from gateway.cache.following import Following
@@ -13,10 +14,9 @@ from gateway.cache.memory_store import MemoryStore
 from gateway.cache.names import Names
 from gateway.cache.reusing import Reusing
 from gateway.cache.store import Store
-from gateway.exchange import Exchange
 from gateway.metering import EngineMeter, Tab
-from gateway.metrics import Metrics
 from gateway.settings import Settings
+from gateway.telemetry.metrics import Metrics
 from retrieval.catalog import Catalog
 
 _PATIENCE_SECONDS = 0.25  # for Redis: less than an answer takes, more than a busy server does

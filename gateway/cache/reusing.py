@@ -7,14 +7,14 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeAlias
 
+from gateway.answers.draft import Draft
+from gateway.answers.events import AnswerEvent, Delta, Sources
+from gateway.answers.exchange import Exchange
+from gateway.answers.made import Made
 from gateway.cache.answers import Answers, Place
 from gateway.cache.flights import Flight, Flights
-from gateway.draft import Draft
-from gateway.events import AnswerEvent, Delta, Sources
-from gateway.exchange import Exchange
-from gateway.made import Made
 from gateway.metering import Tab
-from gateway.metrics import Metrics
+from gateway.telemetry.metrics import Metrics
 
 Make: TypeAlias = Callable[[Exchange, Draft], AsyncGenerator[AnswerEvent]]
 """Tells sources and words of an answer; its draft has the verdict at the end."""

@@ -1,1 +1,1 @@
-"""People who come with a token of their identity provider."""
+"""What a request says of who sends it and for whom, and how keys and tokens are verified."""

@@ -10,8 +10,8 @@ from gateway.limits.caps import Caps, InForce, Limited, Unchanging
 from gateway.limits.concurrency import Concurrency
 from gateway.limits.following import LimitsFile
 from gateway.limits.local_budgets import LocalBudgets
-from gateway.metrics import Metrics
 from gateway.settings import Settings
+from gateway.telemetry.metrics import Metrics
 
 
 @asynccontextmanager

@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from gateway.answers.exchange import Asked
 from gateway.cache.wishes import wish_of
-from gateway.deadlines import deadline
 from gateway.errors import Invalid, NotFound
-from gateway.exchange import Asked
+from gateway.http.deadlines import deadline
+from gateway.http.wire import NativeWire, OpenAIWire
 from gateway.parts import caller, parts, pins
 from gateway.routes.direct import Direct
 from gateway.schemas import LONGEST_QUESTION, AnswerRequest, ChatRequest, Turn, narrowing_of
 from gateway.streaming import AnswerResponse
-from gateway.wire import NativeWire, OpenAIWire
 from serving.generator import Message
 
 router = APIRouter(route_class=Direct)

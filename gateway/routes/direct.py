@@ -11,8 +11,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from gateway.bounds import MOST_FIELDS
 from gateway.errors import Invalid
+from gateway.http.bounds import MOST_FIELDS
 from gateway.parts import caller
 
 Schema = TypeVar("Schema", bound=BaseModel)

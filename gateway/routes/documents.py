@@ -6,8 +6,9 @@ import msgspec
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from gateway.document_access import page, reader, resolve, tenant_for, writer, writes
-from gateway.document_requests import (
+from gateway.documents.access import page, reader, resolve, tenant_for, writer, writes
+from gateway.documents.ingesting import Library
+from gateway.documents.requests import (
     ACCESS,
     HISTORY,
     REVERT,
@@ -19,7 +20,7 @@ from gateway.document_requests import (
     place,
     sent,
 )
-from gateway.document_schemas import (
+from gateway.documents.schemas import (
     Addressing,
     BulkBody,
     Deleting,
@@ -29,7 +30,6 @@ from gateway.document_schemas import (
     Nothing,
     RevertBody,
 )
-from gateway.documents import Library
 from gateway.errors import Conflict, Forbidden, GatewayError, Invalid, NotFound
 from gateway.parts import parts, pins
 from gateway.routes.admitted import Admitted

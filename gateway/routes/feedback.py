@@ -4,10 +4,10 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from gateway.answer_access import own_answer
-from gateway.feedback import Opinion, note
 from gateway.parts import caller, parts
-from gateway.record_schemas import FeedbackBody
+from gateway.records.access import own_answer
+from gateway.records.feedback import Opinion, note
+from gateway.records.schemas import FeedbackBody
 from gateway.routes.admitted import Admitted
 from retrieval.records.record import fields_of
 

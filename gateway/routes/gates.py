@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from gateway.gates import Gates
+from gateway.health.gates import Gates
 from gateway.parts import caller, parts
 from gateway.routes.admitted import Admitted
 from gateway.schemas import GateBody

@@ -6,10 +6,10 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from gateway.auth import require
-from gateway.draining import Draining
-from gateway.exposition import CONTENT_TYPE_LATEST
+from gateway.http.draining import Draining
 from gateway.parts import parts
 from gateway.scopes import MEASURES
+from gateway.telemetry.exposition import CONTENT_TYPE_LATEST
 
 router = APIRouter()
 

@@ -4,10 +4,10 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from gateway.answer_access import no_such_answer
-from gateway.document_requests import asked
+from gateway.documents.requests import asked
 from gateway.parts import caller, parts
-from gateway.record_schemas import PersonQuery, RecordsQuery, cursor_of, place_of_cursor
+from gateway.records.access import no_such_answer
+from gateway.records.schemas import PersonQuery, RecordsQuery, cursor_of, place_of_cursor
 from gateway.routes.admitted import Admitted
 from retrieval.records.book import Wanted
 from retrieval.records.described import described

@@ -4,11 +4,11 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from gateway.answer_access import tenants_answer
-from gateway.document_requests import asked
+from gateway.documents.requests import asked
 from gateway.parts import caller, parts
-from gateway.record_schemas import DecisionBody, Paging, cursor_of, place_of_cursor
-from gateway.reviewing import Decision, decide, items
+from gateway.records.access import tenants_answer
+from gateway.records.reviewing import Decision, decide, items
+from gateway.records.schemas import DecisionBody, Paging, cursor_of, place_of_cursor
 from gateway.routes.admitted import Admitted
 
 router = APIRouter(route_class=Admitted)

@@ -7,13 +7,13 @@ import msgspec
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from gateway.deadlines import deadline
+from gateway.http.deadlines import deadline
+from gateway.http.wire import passage
 from gateway.parts import caller, parts, pins
 from gateway.routes.admitted import Admitted
 from gateway.schemas import SearchRequest, narrowing_of
-from gateway.spans import of_retrieval
 from gateway.streaming import server_timing
-from gateway.wire import passage
+from gateway.telemetry.spans import of_retrieval
 from retrieval.acl import access_filter
 
 router = APIRouter(route_class=Admitted)

@@ -12,7 +12,7 @@ import yaml
 
 from deploy.grafana.__main__ import BOARDS, path_of, text_of
 from deploy.grafana.panels import Board
-from gateway.metrics import Metrics
+from gateway.telemetry.metrics import Metrics
 
 ROOT = Path(__file__).parents[2]
 PROMETHEUS = ROOT / "deploy" / "prometheus"

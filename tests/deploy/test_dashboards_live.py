@@ -17,11 +17,11 @@ import yaml
 from deploy.grafana.__main__ import BOARDS
 from deploy.keys import create_key
 from deploy.pins import Pin
+from gateway.answers.engines import EngineNews
 from gateway.app import Outside, create_app, open_parts
-from gateway.engines import EngineNews
-from gateway.metrics import Metrics
 from gateway.parts import Opening, Parts
 from gateway.settings import Settings
+from gateway.telemetry.metrics import Metrics
 from serving.errors import EngineAborted, EngineUnavailable
 from serving.generator import GenerationRequest
 from serving.manifest import Rewriting
@@ -221,7 +221,7 @@ def every_query() -> dict[str, str]:
 
 
 async def test_every_panel_rule_and_alert_finds_its_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.readiness._LOOK_SECONDS", 1.0)
+    monkeypatch.setattr("gateway.health.readiness._LOOK_SECONDS", 1.0)
     statuses: set[int] = set()
     async with serving(tmp_path) as (house, target), httpx2.AsyncClient(base_url=f"http://{target}") as client:
         with watching(tmp_path, target) as address:

@@ -7,7 +7,7 @@ import pytest
 import structlog
 from starlette.testclient import TestClient
 
-import gateway.exposition
+import gateway.telemetry.exposition
 from gateway.app import create_app
 from tests.gateway.house import REFUND, House, make_house, opening
 from tests.postgres import TEMPLATE, Postgres, running_catalogs
@@ -23,7 +23,7 @@ def logged() -> Iterator[list[structlog.typing.EventDict]]:
 @pytest.fixture(autouse=True)
 def every_scrape_is_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a test sees what it has just caused."""
-    monkeypatch.setattr(gateway.exposition, "_FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(gateway.telemetry.exposition, "_FRESH_SECONDS", 0.0)
 
 
 @pytest.fixture(scope="session")

@@ -23,12 +23,12 @@ from deploy.keys import create_key
 from deploy.pinboard import read_pinboard
 from deploy.pins import Pin, Pins
 from gateway.app import Outside, open_parts
+from gateway.health.readiness import Readiness
 from gateway.limits.admission import Limits
-from gateway.metrics import Metrics
 from gateway.parts import Opening, Parts
-from gateway.readiness import Readiness
 from gateway.release import ModelVersion
 from gateway.settings import Settings
+from gateway.telemetry.metrics import Metrics
 from retrieval.acl import Access
 from retrieval.catalog import Catalog, Content, Document, Entry, Holding
 from retrieval.embed import HASH, HashEmbedder

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gateway.bounds import DEEPEST, MOST_FIELDS, MOST_VALUES
+from gateway.http.bounds import DEEPEST, MOST_FIELDS, MOST_VALUES
 from tests.gateway.house import REFUND_QUESTION, House
 
 QUESTION = f'"question": "{REFUND_QUESTION}"'

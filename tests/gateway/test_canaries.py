@@ -12,7 +12,7 @@ import structlog
 from starlette.testclient import TestClient
 
 from gateway.app import create_app
-from gateway.logs import configure_logs
+from gateway.telemetry.logs import configure_logs
 from retrieval.errors import CatalogError
 from serving.errors import EngineAborted, EngineRefused, EngineUnavailable
 from serving.scripted import Script

@@ -4,10 +4,10 @@ from datetime import date
 
 import pytest
 
+from gateway.answers.events import Reason, Status
 from gateway.errors import Invalid, as_gateway_error
-from gateway.events import Reason, Status
+from gateway.http.wire import location
 from gateway.policy import confidence_in, enough_evidence, judge
-from gateway.wire import location
 from retrieval.catalog import Passage
 from retrieval.errors import AccessMissing, CatalogError, IndexNotSealed, RetrievalError, StoreLocked
 from retrieval.findings import Findings, Found

@@ -13,11 +13,11 @@ from starlette.testclient import TestClient
 
 from deploy.pinboard import ReleaseConfigError
 from deploy.pins import Pin
+from gateway.answers.engines import engine_of
 from gateway.app import Outside, create_app, open_parts
-from gateway.engines import engine_of
-from gateway.metrics import Metrics
 from gateway.release import ModelVersion
 from gateway.settings import Settings
+from gateway.telemetry.metrics import Metrics
 from serving.scripted_server import Behaviour
 from tests.conftest import free_port
 from tests.engines import Engines, running_engines

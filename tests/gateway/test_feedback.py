@@ -10,7 +10,7 @@ import structlog
 from httpx2 import Response
 
 from deploy.keys import create_key
-from gateway.feedback import Failure
+from gateway.records.feedback import Failure
 from retrieval.sql.database import Database
 from tests.gateway.house import REFUND_QUESTION, SALARY, House
 from tests.gateway.test_records import open_house, record

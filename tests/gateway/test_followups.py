@@ -139,7 +139,7 @@ def test_what_was_searched_for_is_kept_as_a_digest_alone(
     ruled: House, logged: list[EventDict], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept: list[Any] = []
-    monkeypatch.setattr("gateway.metrics.Metrics.answer", lambda self, one: kept.append(one))
+    monkeypatch.setattr("gateway.telemetry.metrics.Metrics.answer", lambda self, one: kept.append(one))
     follow_up(ruled)
     assert kept[0].asker.searched_digest == f"sha256:{hashlib.sha256(STANDING.encode()).hexdigest()}"
     assert kept[0].asker.question_digest == f"sha256:{hashlib.sha256(FOLLOW_UP.encode()).hexdigest()}"

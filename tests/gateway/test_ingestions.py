@@ -11,7 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from gateway.app import create_app
-from gateway.documents import Intake
+from gateway.documents.ingesting import Intake
 from retrieval.catalog import Catalog
 from retrieval.documents import Documents, Outcome
 from retrieval.errors import StoreError

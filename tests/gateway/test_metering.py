@@ -9,8 +9,8 @@ import pytest
 
 from gateway.limits.concurrency import Concurrency
 from gateway.metering import EngineMeter, Tab
-from gateway.metrics import Metrics
 from gateway.release import ModelVersion
+from gateway.telemetry.metrics import Metrics
 from serving.cost import Tokens
 from serving.errors import EngineAborted, EngineUnavailable, GenerationError, GenerationTimeout
 from serving.generator import Finish, GenerationRequest, Message, Sampling

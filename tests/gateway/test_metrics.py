@@ -15,13 +15,13 @@ from prometheus_client import generate_latest
 from starlette.testclient import TestClient
 from starlette.types import Message, Receive
 
-import gateway.exposition
+import gateway.telemetry.exposition
 from deploy.pins import Pin, Pins
 from gateway.app import create_app
 from gateway.auth import Authenticator
 from gateway.caller import Caller
-from gateway.exposition import Exposition
-from gateway.metrics import Metrics
+from gateway.telemetry.exposition import Exposition
+from gateway.telemetry.metrics import Metrics
 from retrieval.acl import Principal
 from serving.errors import EngineAborted
 from serving.scripted import Script
@@ -282,7 +282,7 @@ async def _dropping(message: Message) -> None:
 
 
 async def test_scrapes_that_come_together_are_rendered_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway.exposition, "_FRESH_SECONDS", 60.0)
+    monkeypatch.setattr(gateway.telemetry.exposition, "_FRESH_SECONDS", 60.0)
     collected, metrics = count(1), Metrics()
     metrics.requests_in_flight.set_function(lambda: float(next(collected)))
     exposition = Exposition(metrics.registry)

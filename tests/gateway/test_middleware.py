@@ -4,10 +4,10 @@ import pytest
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope, Send
 
-from gateway.draining import Draining
-from gateway.metrics import Metrics
-from gateway.middleware import RequestEdge
-from gateway.tracing import Tracing
+from gateway.http.draining import Draining
+from gateway.http.middleware import RequestEdge
+from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.tracing import Tracing
 
 START: Message = {"type": "http.response.start", "status": 204, "headers": [(b"x-own", b"1")]}
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from structlog.typing import EventDict
 
-import gateway.readiness
-from gateway.readiness import Readiness
+import gateway.health.readiness
+from gateway.health.readiness import Readiness
 from retrieval.errors import CatalogError, StoreError
 from retrieval.findings import Findings
 from retrieval.search import Finder
@@ -112,7 +112,7 @@ async def test_readiness_asks_each_part_at_most_once_in_a_few_seconds() -> None:
 
 
 async def test_a_part_that_hangs_is_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway.readiness, "_PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(gateway.health.readiness, "_PATIENCE_SECONDS", 0.01)
 
     async def hanging() -> None:
         import asyncio

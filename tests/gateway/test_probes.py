@@ -12,10 +12,10 @@ from fastapi import FastAPI
 
 from deploy.keys import create_key
 from gateway.app import create_app
-from gateway.gates import PROBED, PROBES_TENANT, Gates
-from gateway.metrics import Metrics
+from gateway.health.gates import PROBED, PROBES_TENANT, Gates
+from gateway.health.probes import Probes
 from gateway.parts import Parts
-from gateway.probes import Probes
+from gateway.telemetry.metrics import Metrics
 from retrieval.acl import Access
 from retrieval.documents import Documents
 from retrieval.newdocument import NewDocument

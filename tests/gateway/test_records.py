@@ -318,7 +318,7 @@ def test_long_histories_are_redacted_beside_the_loop(house: House, monkeypatch: 
         on.append(threading.get_ident())
         return redact(text)
 
-    monkeypatch.setattr("gateway.recording.redact", noted)
+    monkeypatch.setattr("gateway.records.recording.redact", noted)
     house.ask()
     loop = set(on)
     on.clear()

@@ -19,9 +19,9 @@ from deploy.keys import create_key
 from deploy.pinboard import ReleaseConfigError
 from deploy.pins import Applied, Pin
 from gateway.app import Outside, create_app, open_parts
-from gateway.flip import VersionRefused
-from gateway.lastgood import LastGood
-from gateway.versions import IndexVersions, open_built
+from gateway.flipping.flip import VersionRefused
+from gateway.flipping.lastgood import LastGood
+from gateway.flipping.versions import IndexVersions, open_built
 from retrieval.acl import Access
 from retrieval.catalog import Catalog
 from retrieval.embed import HashEmbedder

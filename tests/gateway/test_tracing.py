@@ -18,11 +18,11 @@ from starlette.testclient import TestClient
 
 from deploy.pins import Pin
 from gateway.app import Outside, create_app, open_parts
-from gateway.metrics import Metrics
 from gateway.parts import Parts
 from gateway.release import ModelVersion
 from gateway.settings import Settings
-from gateway.tracing import UNTRACED, Tracing
+from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.tracing import UNTRACED, Tracing
 from serving.manifest import Rewriting
 from serving.scripted_server import Behaviour, scripted_app
 from serving.vllm_client import Timeouts, VllmGenerator

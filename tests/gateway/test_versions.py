@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from structlog.typing import EventDict
 
-from gateway.versions import open_built
+from gateway.flipping.versions import open_built
 from retrieval import rerank
 from retrieval.building import build
 from retrieval.embed import HashEmbedder

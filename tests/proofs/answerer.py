@@ -8,8 +8,8 @@ from pathlib import Path
 import structlog
 
 from gateway.app import create_app
-from gateway.draining import Draining
-from gateway.server import Server
+from gateway.http.draining import Draining
+from gateway.http.server import Server
 from retrieval.catalog import Catalog
 from retrieval.stores.memory_store import MemoryStore
 from tests.gateway.house import CORPUS, REFUND, House, make_house, opening, pinned_recipe, seed

@@ -15,6 +15,8 @@ from hypothesis.stateful import invariant, precondition, rule, run_state_machine
 from structlog.testing import capture_logs
 
 from gateway.answering import Answering
+from gateway.answers.events import Delta, Sources, Verdict
+from gateway.answers.exchange import Asked
 from gateway.audit import Audit
 from gateway.cache.answers import Answers, Freshness
 from gateway.cache.erasing import CacheErasure
@@ -24,12 +26,10 @@ from gateway.cache.names import Names
 from gateway.cache.reusing import Reusing
 from gateway.cache.wishes import WISHLESS, Wish
 from gateway.caller import Caller
-from gateway.events import Delta, Sources, Verdict
-from gateway.exchange import Asked
 from gateway.limits.concurrency import Concurrency
 from gateway.metering import EngineMeter
-from gateway.metrics import Metrics
 from gateway.release import IndexVersion, ModelVersion, ResolvedPins
+from gateway.telemetry.metrics import Metrics
 from retrieval.live import LiveIndex
 from retrieval.store import Narrowing
 from serving.generator import GenerationRequest

@@ -15,12 +15,12 @@ import pytest
 import uvicorn
 from aiohttp import web
 
+from gateway.answers.engines import engine_of
 from gateway.app import Outside, create_app, open_parts
-from gateway.engines import engine_of
-from gateway.metrics import Metrics
 from gateway.parts import Parts
 from gateway.release import ModelVersion
 from gateway.settings import Settings
+from gateway.telemetry.metrics import Metrics
 from serving.manifest import ModelManifest
 from serving.scripted_server import LOAD, Behaviour, Load, scripted_app
 from tests.conftest import free_port

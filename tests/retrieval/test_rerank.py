@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.versions import open_built
+from gateway.flipping.versions import open_built
 from retrieval import rerank
 from retrieval.acl import access_filter
 from retrieval.building import build

@@ -12,7 +12,12 @@ PASS_ENVIRONMENT_ON = {"deploy/commands/ingest.py", "deploy/engine.py", "deploy/
 # After the first byte a failure can only be told in the stream itself; before it, it is raised. And what was accepted
 # for later, read from a file that is followed, or asked by a probe, has nobody who waits for an answer: its failure is
 # logged and becomes its outcome.
-TELLS_FAILURES_ITSELF = {"gateway/streaming.py", "gateway/documents.py", "gateway/watch.py", "gateway/probes.py"}
+TELLS_FAILURES_ITSELF = {
+    "gateway/streaming.py",
+    "gateway/documents/ingesting.py",
+    "gateway/flipping/watch.py",
+    "gateway/health/probes.py",
+}
 
 
 def places(module: Any, *nodes: ast.AST) -> list[str]:

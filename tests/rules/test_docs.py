@@ -17,8 +17,8 @@ from deploy.__main__ import app
 from deploy.keys import SCOPES
 from gateway import errors
 from gateway.errors import GatewayError
-from gateway.metrics import Metrics
 from gateway.scopes import NEEDED
+from gateway.telemetry.metrics import Metrics
 from retrieval.ingest.sources import Rule
 
 

@@ -4,7 +4,12 @@ import ast
 from typing import Any
 
 # The pre-flight and the probes ask as callers that they make up, and show nobody what they find.
-MAKES_PRINCIPALS = {"gateway/acting.py", "gateway/auth.py", "gateway/probes.py", "retrieval/preflight.py"}
+MAKES_PRINCIPALS = {
+    "gateway/identity/acting.py",
+    "gateway/auth.py",
+    "gateway/health/probes.py",
+    "retrieval/preflight.py",
+}
 
 
 def makes_a_principal(node: ast.AST) -> bool:

@@ -9,8 +9,8 @@ from typing import Any, cast
 
 import pytest
 
+from gateway.answers.exchange import Asked
 from gateway.cache.names import Names
-from gateway.exchange import Asked
 from gateway.release import IndexVersion, ModelVersion, ResolvedPins
 from retrieval.acl import AccessFilter, Principal, access_filter
 from retrieval.search import Finder

@@ -6,8 +6,8 @@ A group that its key does not reach lets nobody in, but what denies it still den
 from typing import Final
 
 from deploy.keys import ApiKey
-from gateway.credentials import Named
 from gateway.errors import Forbidden
+from gateway.identity.credentials import Named
 from retrieval.acl import Principal, access_filter
 
 ACT_AS: Final = "act-as"

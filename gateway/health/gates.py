@@ -9,7 +9,7 @@ import msgspec
 import structlog
 
 from gateway.errors import NotFound, Unavailable
-from gateway.metrics import Metrics
+from gateway.telemetry.metrics import Metrics
 from retrieval.durable import replace_file
 
 PROBED: Final = "POST /v1/search", "POST /v1/answer", "POST /v1/chat/completions", "POST /mcp"

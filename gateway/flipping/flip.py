@@ -13,9 +13,9 @@ import structlog
 
 from deploy.pinboard import Pinboard, ReleaseConfigError
 from deploy.pins import Applied, Pins
-from gateway.lastgood import LastGood
+from gateway.flipping.lastgood import LastGood
+from gateway.flipping.versions import IndexVersions
 from gateway.release import Axis, IndexVersion, ModelVersion, Refusal, Release, Snapshot
-from gateway.versions import IndexVersions
 from retrieval.errors import (
     CatalogError,
     IndexNotSealed,

@@ -10,7 +10,7 @@ from gateway.caller import Caller
 from gateway.limits.admission import Spending
 from gateway.metering import Tab
 from gateway.release import ResolvedPins
-from gateway.tracing import UNTRACED, Trace
+from gateway.telemetry.tracing import UNTRACED, Trace
 from retrieval.acl import Principal
 from retrieval.store import Narrowing
 from serving.cost import at_most, list_cost

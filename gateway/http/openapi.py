@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from gateway.document_schemas import (
+from gateway.documents.schemas import (
     Addressing,
     BulkBody,
     Deleting,
@@ -18,7 +18,7 @@ from gateway.document_schemas import (
     Nothing,
     RevertBody,
 )
-from gateway.record_schemas import DecisionBody, FeedbackBody, Paging, PersonQuery, RecordsQuery
+from gateway.records.schemas import DecisionBody, FeedbackBody, Paging, PersonQuery, RecordsQuery
 from gateway.schemas import AnswerRequest, ChatRequest, GateBody, SearchRequest
 from gateway.scopes import MEASURES, NEEDED
 

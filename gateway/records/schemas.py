@@ -9,8 +9,8 @@ import msgspec
 from pydantic import Field, StringConstraints, model_validator
 
 from gateway.errors import Invalid
-from gateway.feedback import Failure, Rating
-from gateway.reviewing import Verdict
+from gateway.records.feedback import Failure, Rating
+from gateway.records.reviewing import Verdict
 from gateway.schemas import Instant, Strict, Words
 from retrieval.records.book import Place
 from retrieval.records.record import Kept

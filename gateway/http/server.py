@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 import uvicorn
 
-from gateway.draining import Draining
+from gateway.http.draining import Draining
 
 _MARGIN_SECONDS = 5.0
 _log = structlog.get_logger()

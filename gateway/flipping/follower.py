@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import structlog
 
-from gateway.versions import IndexVersions
+from gateway.flipping.versions import IndexVersions
 from retrieval.errors import RetrievalError
 from retrieval.live import LiveIndex
 

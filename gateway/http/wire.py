@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 from urllib.parse import quote
 
+from gateway.answers.events import AnswerEvent, Confidence, Delta, Sources, Usage, Verdict
+from gateway.answers.exchange import Exchange
 from gateway.errors import GatewayError
-from gateway.events import AnswerEvent, Confidence, Delta, Sources, Usage, Verdict
-from gateway.exchange import Exchange
 from gateway.streaming import encode, sse
 from retrieval.findings import Found
 from serving.grounding import Citation

@@ -4,7 +4,7 @@ from typing import TypeAlias
 
 from fastapi import Request
 
-from gateway.document_schemas import Listing
+from gateway.documents.schemas import Listing
 from gateway.errors import Forbidden, no_such_document
 from gateway.parts import caller
 from gateway.scopes import READ_DOCUMENT

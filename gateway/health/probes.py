@@ -16,9 +16,9 @@ from fastapi import FastAPI
 from starlette.types import Message
 
 from gateway.caller import Caller
-from gateway.gates import PROBES_TENANT, Gates
-from gateway.metrics import Seen
+from gateway.health.gates import PROBES_TENANT, Gates
 from gateway.parts import Parts
+from gateway.telemetry.metrics import Seen
 from retrieval.acl import Access, Principal
 from retrieval.newdocument import NewDocument
 from retrieval.outcome import Outcome

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from gateway.document_access import writes
+from gateway.documents.access import writes
 from gateway.errors import NotFound
-from gateway.recording import ANSWER
+from gateway.records.recording import ANSWER
 from retrieval.acl import Principal, access_filter
 from retrieval.catalog import Catalog
 from retrieval.records.record import Kept

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from gateway.events import Confidence, Verdict
+from gateway.answers.events import Confidence, Verdict
 from retrieval.findings import Findings
 from serving.rewrite import Rewritten
 

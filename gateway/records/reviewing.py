@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from gateway.answer_access import visible
 from gateway.caller import Caller
-from gateway.document_access import writes
+from gateway.documents.access import writes
 from gateway.errors import Conflict
-from gateway.feedback import opinion_of, standing
-from gateway.recording import remark
+from gateway.records.access import visible
+from gateway.records.feedback import opinion_of, standing
+from gateway.records.recording import remark
 from retrieval.acl import Principal
 from retrieval.catalog import Catalog
 from retrieval.records.book import DECISION, first

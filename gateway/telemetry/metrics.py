@@ -5,8 +5,8 @@ from itertools import product
 from typing import Literal, Protocol, get_args
 
 from deploy.pins import Pins
-from gateway.families import AXES, Families
 from gateway.limits.concurrency import Priority
+from gateway.telemetry.families import AXES, Families
 from serving.cost import Bill
 from serving.records import InteractionRecord
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import cast
 
-from gateway.events import Confidence, Reason, Reuse, Sources, Usage, Verdict
-from gateway.exchange import Asked, Exchange
-from gateway.made import Made, unmeasured
+from gateway.answers.events import Confidence, Reason, Reuse, Sources, Usage, Verdict
+from gateway.answers.exchange import Asked, Exchange
+from gateway.answers.made import Made, unmeasured
 from gateway.metering import Tab
 from gateway.policy import judge, judge_alone, warnings
 from gateway.release import ModelVersion

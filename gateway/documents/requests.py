@@ -9,8 +9,8 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
-from gateway.document_access import Place
-from gateway.document_schemas import new_id, storable_id
+from gateway.documents.access import Place
+from gateway.documents.schemas import new_id, storable_id
 from gateway.errors import Invalid, NotFound
 from gateway.schemas import Strict
 

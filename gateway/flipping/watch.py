@@ -10,9 +10,9 @@ from typing import NoReturn
 import structlog
 
 from deploy.pinboard import ReleaseConfigError, describe_pins, parse_pinboard, read_pinboard, read_releases
-from gateway.flip import Flip, VersionRefused, refusal_of
-from gateway.metrics import Metrics
+from gateway.flipping.flip import Flip, VersionRefused, refusal_of
 from gateway.release import Refusal, Release
+from gateway.telemetry.metrics import Metrics
 
 _LOOK_SECONDS = 0.5
 _SOONEST_SECONDS, _LATEST_SECONDS = 1.0, 30.0

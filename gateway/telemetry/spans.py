@@ -1,9 +1,9 @@
 """What the spans of an answer say of themselves: attributes of OpenTelemetry's GenAI conventions, and a few of ours."""
 
-from gateway.draft import Draft
-from gateway.events import Verdict
+from gateway.answers.draft import Draft
+from gateway.answers.events import Verdict
 from gateway.release import ResolvedPins
-from gateway.tracing import Told
+from gateway.telemetry.tracing import Told
 from serving.generator import GenerationRequest
 
 

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from typing import NoReturn
 
 from gateway.audit import Audit, Required
-from gateway.metrics import Metrics
-from gateway.recording import ANSWER, FEEDBACK, Recorder
+from gateway.records.recording import ANSWER, FEEDBACK, Recorder
 from gateway.settings import Settings
+from gateway.telemetry.metrics import Metrics
 from retrieval.catalog import Catalog
 from retrieval.records.book import DECISION
 from retrieval.records.erasing import RecordErasure

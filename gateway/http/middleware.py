@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.draining import Draining
-from gateway.metrics import METHODS, OTHER, Metrics
-from gateway.tracing import Tracing
+from gateway.http.draining import Draining
+from gateway.telemetry.metrics import METHODS, OTHER, Metrics
+from gateway.telemetry.tracing import Tracing
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 

@@ -5,8 +5,8 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from gateway.metrics import Metrics
 from gateway.settings import Settings
+from gateway.telemetry.metrics import Metrics
 from serving.errors import EngineRefused, GenerationError
 from serving.generator import Generator
 from serving.replicas import ReplicatedGenerator

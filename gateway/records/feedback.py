@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gateway.caller import Caller
-from gateway.recording import FEEDBACK, remark
+from gateway.records.recording import FEEDBACK, remark
 from retrieval.records.record import Kept, Record, fields_of
 from retrieval.records.store import RecordStore
 from serving.redaction import redact

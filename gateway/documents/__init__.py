@@ -1,0 +1,1 @@
+"""What callers send about documents, and how it is taken in."""

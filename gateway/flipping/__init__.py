@@ -1,0 +1,1 @@
+"""Putting other pins in force while requests flow."""

@@ -1,0 +1,1 @@
+"""Whether the parts are there, and whether any of them leaks."""

@@ -1,0 +1,1 @@
+"""What is told of requests while they run: metrics, spans and logs."""

@@ -5,6 +5,7 @@ import math
 import signal
 import socket
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -14,6 +15,7 @@ import uvicorn
 from gateway.http.draining import Draining
 
 _MARGIN_SECONDS = 5.0
+_AT_ONCE = 16  # connections that are taken in one turn of the event loop
 _log = structlog.get_logger()
 
 
@@ -38,6 +40,14 @@ class Server(uvicorn.Server):
         self._drain_seconds = drain_seconds
         self._loop: asyncio.AbstractEventLoop | None = None
 
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Each socket that listens is watched several times: libuv takes one connection for each in a turn of its loop.
+
+        In a busy process turns are long, so that a crowd would wait to be taken, and for a refusal too.
+        """
+        copies = [one.dup() for one in sockets or () for _ in range(_AT_ONCE - 1)]
+        super().run(sockets and [*sockets, *copies])
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """From here on there is something to drain."""
         self._loop = asyncio.get_running_loop()
@@ -49,5 +59,9 @@ class Server(uvicorn.Server):
             super().handle_exit(sig, frame)
             return
         self._draining.begun = True
+        self._loop.call_soon_threadsafe(self._drain, self._loop, partial(super().handle_exit, sig, frame))
+
+    def _drain(self, loop: asyncio.AbstractEventLoop, end: Callable[[], None]) -> None:
+        """Not where the signal is handled: that may be amid another log line, whose lock this one would wait for."""
         _log.info("draining", seconds=self._drain_seconds)
-        self._loop.call_soon_threadsafe(self._loop.call_later, self._drain_seconds, super().handle_exit, sig, frame)
+        loop.call_later(self._drain_seconds, end)

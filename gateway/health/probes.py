@@ -17,6 +17,7 @@ from starlette.types import Message
 
 from gateway.caller import Caller
 from gateway.health.gates import PROBES_TENANT, Gates
+from gateway.http.inside import sent
 from gateway.parts import Parts
 from gateway.telemetry.metrics import Seen
 from retrieval.acl import Access, Principal
@@ -100,20 +101,7 @@ class Probes:
             "headers": _JSON,
             "state": {"caller": Caller(who, "probe")},
         }
-        asked, status, said = [msgspec.json.encode(way.body)], 0, []
-
-        async def receive() -> Message:
-            if asked:
-                return {"type": "http.request", "body": asked.pop()}
-            return await asyncio.Future()  # nobody leaves
-
-        async def send(message: Message) -> None:
-            nonlocal status
-            status = message.get("status", status)
-            said.append(message.get("body", b""))
-
-        await self._app(scope, receive, send)
-        return status, b"".join(said)
+        return await sent(self._app, scope, msgspec.json.encode(way.body), _stays)
 
 
 def _ways(group: str, model: str) -> Iterator[_Way]:
@@ -127,6 +115,11 @@ def _ways(group: str, model: str) -> Iterator[_Way]:
     for tool, arguments in (("search", {"query": question}), ("answer", asked)):
         call = {"name": tool, "arguments": arguments}
         yield _Way("POST /mcp", {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call})
+
+
+async def _stays() -> Message:
+    """Nobody leaves."""
+    return await asyncio.Future()
 
 
 def _other(group: str) -> str:

@@ -17,8 +17,9 @@ from mcp.server.transport_security import TransportSecuritySettings
 from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.routing import Route
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
+from gateway.http.inside import sent
 from gateway.parts import caller
 from gateway.schemas import AnswerTool, SearchRequest
 from serving.untrusted import without_special_tokens
@@ -106,22 +107,7 @@ async def _sent_to(path: str, body: bytes, request: Request) -> tuple[int, bytes
     headers = [(name, value) for name, value in request.scope["headers"] if name not in _SENT]
     scope |= {"path": path, "raw_path": path.encode(), "query_string": b""}
     scope["headers"] = [*headers, (b"content-type", b"application/json")]
-    status, parts, unread = 0, [], True
-
-    async def receive() -> Message:
-        nonlocal unread
-        if unread:
-            unread = False
-            return {"type": "http.request", "body": body}
-        return await request.receive()
-
-    async def send(message: Message) -> None:
-        nonlocal status
-        status = message.get("status", status)
-        parts.append(message.get("body", b""))
-
-    await request.app.router(scope, receive, send)
-    return status, b"".join(parts)
+    return await sent(request.app.router, scope, body, request.receive)
 
 
 def _passages(found: Mapping[str, Any]) -> str:

@@ -112,10 +112,9 @@ class ReplicatedGenerator:
         if not well:
             wait = min(replica.breaker(model).pause for replica in self._replicas)
             raise EngineUnavailable(f"no replica of the engine serves {model!r} now", retry_after=max(1.0, wait))
-        now = self._clock()
-        free = [replica for replica in well if replica.busy_until <= now and replica.outstanding < self._most]
+        free = self._free(model)
         if not free:
-            wait = min(replica.busy_until for replica in well) - now
+            wait = min(replica.busy_until for replica in well) - self._clock()
             raise EngineBusy("every replica of the engine is busy", retry_after=max(1.0, wait))
         chosen = min(free, key=lambda replica: (replica in tried, replica.outstanding, replica.turn))
         self._turns += 1
@@ -128,7 +127,7 @@ class ReplicatedGenerator:
 
     def again(self, request: GenerationRequest, tried: list[Replica], error: GenerationError) -> bool:
         """Whether a request that failed with this before its first word is to be sent again; that counts as sent."""
-        if len(tried) >= _ATTEMPTS or not _passes(error) or not self._has_room(request.model):
+        if len(tried) >= _ATTEMPTS or not _passes(error) or not self._free(request.model):
             return False
         if not self._retries.take():
             return False
@@ -165,12 +164,13 @@ class ReplicatedGenerator:
             self._heard.opened(replica.name, model, error)
             self._start_trials(replica, model)
 
-    def _has_room(self, model: str) -> bool:
+    def _free(self, model: str) -> list[Replica]:
         now = self._clock()
-        return any(
-            not replica.breaker(model).open and replica.busy_until <= now and replica.outstanding < self._most
+        return [
+            replica
             for replica in self._replicas
-        )
+            if not replica.breaker(model).open and replica.busy_until <= now and replica.outstanding < self._most
+        ]
 
     def _start_trials(self, replica: Replica, model: str) -> None:
         trial = asyncio.create_task(self._recover(replica, model))

@@ -12,6 +12,7 @@ from typing import IO, TypeAlias, TypeVar, cast
 
 import qdrant_edge as qe
 
+from retrieval.durable import sync_folder
 from retrieval.errors import StoreError, StoreLocked
 from retrieval.fusion import ChunkId
 from retrieval.stores import payload
@@ -108,20 +109,12 @@ def _settle(directory: Path) -> None:
     for leftover in (_DRAFT, _NEXT, _PAST):
         if (directory / leftover).exists():
             shutil.rmtree(directory / leftover)
-    _sync(directory)
+    sync_folder(directory)
 
 
 def _move(directory: Path, name: str, to: str) -> None:
     (directory / name).rename(directory / to)
-    _sync(directory)
-
-
-def _sync(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync_folder(directory)
 
 
 def _load(directory: Path, dimensions: int) -> qe.EdgeShard:

@@ -1,7 +1,6 @@
 """Which index version holds what, how far it follows the catalog, and what it may not answer without."""
 
 from collections.abc import Mapping
-from functools import cache
 from typing import Any
 
 import msgspec
@@ -22,6 +21,10 @@ _BEHIND = sa.select(
         .where(sequences.c.value > sa.func.coalesce(marks.c.applied, 0))
     )
 )
+_TENANT, _INDEX = sa.bindparam("tenant", type_=sa.Text), sa.bindparam("index", type_=sa.Text)
+_VALUE = sa.select(sequences.c.value).where(sequences.c.tenant == _TENANT)
+_APPLIED = sa.select(marks.c.applied).where(marks.c.index == _INDEX, marks.c.tenant == _TENANT)
+_STANDING = sa.select(sa.func.coalesce(_VALUE.scalar_subquery(), 0), sa.func.coalesce(_APPLIED.scalar_subquery(), 0))
 
 
 class Ledger:
@@ -94,7 +97,7 @@ class Ledger:
 
     async def standing(self, index: str, tenant: str) -> Standing:
         """How far the tenant's changes are, and an index version with them."""
-        ((value, applied),) = await self.database.consult(_standing(), {"index": index, "tenant": tenant})
+        ((value, applied),) = await self.database.consult(_STANDING, {"index": index, "tenant": tenant})
         return Standing(value, applied)
 
     async def seal(self, manifest: IndexManifest, place: str) -> None:
@@ -151,14 +154,6 @@ async def follow(connection: AsyncConnection, index: str, tenant: str, sequence:
         await connection.execute(first.on_conflict_do_nothing())
     before = sa.and_(marks.c.index == index, marks.c.tenant == tenant, marks.c.applied == sequence - 1)
     await connection.execute(sa.update(marks).where(before).values(applied=sequence))
-
-
-@cache
-def _standing() -> sa.Select[Any]:
-    tenant, index = sa.bindparam("tenant", type_=sa.Text), sa.bindparam("index", type_=sa.Text)
-    value = sa.select(sequences.c.value).where(sequences.c.tenant == tenant).scalar_subquery()
-    applied = sa.select(marks.c.applied).where(marks.c.index == index, marks.c.tenant == tenant).scalar_subquery()
-    return sa.select(sa.func.coalesce(value, 0), sa.func.coalesce(applied, 0))
 
 
 def _of(index: str, tenant: str, document: str) -> tuple[sa.ColumnElement[bool], ...]:

@@ -6,12 +6,12 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 from fastapi import Request
-from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
 from gateway.documents.access import Place
 from gateway.documents.schemas import new_id, storable_id
 from gateway.errors import Invalid, NotFound
+from gateway.http.bounds import refused
 from gateway.schemas import Strict
 
 _BEFORE = b"/v1/documents/"
@@ -47,7 +47,7 @@ def asked(request: Request, fields: type[Fields]) -> Fields:
     try:
         return fields.model_validate(dict(request.query_params))
     except ValidationError as error:
-        raise _invalid(error) from error
+        raise refused(error) from error
 
 
 async def sent(request: Request, fields: type[Fields]) -> Fields:
@@ -55,7 +55,7 @@ async def sent(request: Request, fields: type[Fields]) -> Fields:
     try:
         return fields.model_validate_json(await request.body() or b"{}")
     except ValidationError as error:
-        raise _invalid(error) from error
+        raise refused(error) from error
 
 
 def cursor(place: Place | None) -> str | None:
@@ -76,7 +76,3 @@ def place(given: str | None) -> Place | None:
 
 def _raw(request: Request) -> bytes:
     return bytes(request.scope["raw_path"]).partition(_BEFORE)[2]
-
-
-def _invalid(error: ValidationError) -> RequestValidationError:
-    return RequestValidationError(error.errors(include_url=False, include_input=False))

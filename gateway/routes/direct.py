@@ -4,15 +4,13 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar, cast
 
 from fastapi import Request
-from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from gateway.errors import Invalid
-from gateway.http.bounds import MOST_FIELDS
+from gateway.http.bounds import check_size, refused
 from gateway.parts import caller
 
 Schema = TypeVar("Schema", bound=BaseModel)
@@ -41,12 +39,11 @@ async def _body(request: Request, schema: type[Schema]) -> Schema:
         raw = await request.body()
     except ClientDisconnect as error:
         raise HTTPException(400) from error
+    check_size(raw)
     try:
         return schema.model_validate_json(raw if _says_json(request) else _NOT_SAID)
     except ValidationError as error:
-        if error.error_count() > MOST_FIELDS:  # to tell of each takes as long as a caller likes
-            raise Invalid(f"more than {MOST_FIELDS} fields are wrong: send what the schema says") from error
-        raise RequestValidationError(error.errors(include_url=False, include_context=False)) from error
+        raise refused(error) from error
 
 
 def _says_json(request: Request) -> bool:

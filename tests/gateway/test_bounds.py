@@ -39,7 +39,9 @@ CASES = {
     "no number": (formatted("NaN"), NO_NUMBER),
     "an endless number": (formatted("[1e999999]"), NO_NUMBER),
     "many values": (formatted(f"[{','.join('0' * 250_000)}]"), LARGE),
-    "many fields": (asked(*FIELDS), f"more than {MOST_FIELDS}"),
+    "many fields": (asked(*FIELDS[: MOST_FIELDS + 1]), f"more than {MOST_FIELDS}"),
+    "more fields than are looked at": (asked(*FIELDS), f"more than {MOST_VALUES}"),
+    "the same further in": (asked('"filter": {' + ",".join(FIELDS) + "}"), f"more than {MOST_VALUES}"),
     "many turns": (f'{{"messages": [{TURNS}]}}', "messages: "),
     "many categories": (asked('"filter": {"category": ["x"' + ', "x"' * 90_000 + "]}"), "filter.category: "),
     "half a character": ('{"question": "\\ud800 refund"}', NOT_JSON),
@@ -51,13 +53,13 @@ CASES = {
 
 @pytest.mark.parametrize(("body", "told"), CASES.values(), ids=CASES.keys())
 def test_what_is_made_to_hurt_is_refused_at_once(house: House, body: str, told: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     sent = {"content-type": "application/json", **house.headers("ana")}
     response = house.client.post("/v1/answer", content=body.encode(), headers=sent)
     assert response.status_code == 422
     assert response.json()["error"]["message"].startswith(told)
     assert len(response.content) < 500
-    assert time.perf_counter() - began < 1.0
+    assert time.process_time() - began < 1.0
 
 
 def test_a_chat_takes_unknown_fields_but_not_any_number(house: House) -> None:

@@ -111,7 +111,7 @@ class Tab:
         except EngineBusy:
             self._meter.pushed_back(self._asked)
             raise
-        except (GenerationTimeout, TimeoutError, asyncio.CancelledError):
+        except (GenerationTimeout, asyncio.CancelledError):
             if counting is None or counting.silent:
                 self._meter.cut_off(self._asked)
             raise

@@ -18,6 +18,7 @@ Question = Annotated[
 Words = Annotated[str, StringConstraints(max_length=256, pattern=_NO_NUL)]
 Text = Annotated[str, StringConstraints(pattern=_NO_NUL)]
 Retrieval = Literal["auto", "none"]
+MostTokens = Annotated[int, Field(ge=1, le=4_096)]
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)
 
@@ -108,7 +109,7 @@ class AnswerRequest(Strict):
     user: Words | None = None
     filter: Filter | None = None
     stream: bool | None = False
-    max_tokens: Annotated[int, Field(ge=1, le=4_096)] | None = None
+    max_tokens: MostTokens | None = None
     response_format: Format | None = None
     retrieval: Retrieval = "auto"
 
@@ -125,7 +126,7 @@ class AnswerTool(Strict):
     question: Question
     filter: Filter | None = None
     conversation: Words | None = None
-    max_tokens: Annotated[int, Field(ge=1, le=4_096)] | None = None
+    max_tokens: MostTokens | None = None
 
 
 class StreamOptions(BaseModel):

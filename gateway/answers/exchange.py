@@ -35,7 +35,7 @@ class Asked:
 class Exchange:
     """One question on its way: who asks what, until when by the event loop's clock, and which versions will answer.
 
-    Only `falls_back` changes those.
+    Only a fallback changes those.
     """
 
     id: str

@@ -73,7 +73,7 @@ class EngineMeter:
 
 
 class Tab:
-    """A model version's engine that counts what one answer takes of it.
+    """A model version's engine that counts what one answer takes of it, and costs by the list, in US dollars.
 
     A generation that ends brings the engine's own counts. One that is cut off, by a failure or by a client that went
     away, is counted here: what came by the model's tokenizer, its prompt as it was estimated.
@@ -86,16 +86,12 @@ class Tab:
         self._model = model
         self._asked = asked
         self.tokens = Tokens()
+        self.cost = 0.0
 
     def moves(self, model: ModelVersion) -> None:
-        """What is generated from now on is another version's; what was generated so far is charged by its price too."""
+        """What is generated from now on is another version's, by its price."""
         self._payer = Payer(self._payer.tenant, model.manifest.name)
         self._model = model
-
-    @property
-    def cost(self) -> float:
-        """By the list, in US dollars."""
-        return list_cost(self._model.manifest.price, self.tokens)
 
     @asynccontextmanager
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[AsyncIterator[Piece]]:
@@ -107,7 +103,7 @@ class Tab:
                 try:
                     yield counting
                 finally:
-                    self.tokens += counting.tokens(self._model.count_tokens)
+                    self._took(counting.tokens(self._model.count_tokens))
         except EngineBusy:
             self._meter.pushed_back(self._asked)
             raise
@@ -117,6 +113,10 @@ class Tab:
             raise
         finally:
             self._meter.end(self._payer)
+
+    def _took(self, tokens: Tokens) -> None:
+        self.tokens += tokens
+        self.cost += list_cost(self._model.manifest.price, tokens)
 
     def _did(self, tokens: Tokens) -> None:
         self._meter.did(self._payer, work(self._model.manifest.price, tokens))

@@ -9,12 +9,13 @@ from gateway.cache.wishes import WISHLESS, Wish
 from gateway.caller import Caller
 from gateway.limits.admission import Spending
 from gateway.metering import Tab
-from gateway.release import ResolvedPins
+from gateway.release import ModelVersion, ResolvedPins
 from gateway.telemetry.tracing import UNTRACED, Trace
 from retrieval.acl import Principal
 from retrieval.store import Narrowing
-from serving.cost import at_most, list_cost
+from serving.cost import Tokens, at_most, list_cost
 from serving.generator import Message
+from serving.manifest import Price
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,7 @@ class Exchange:
     def falls_back(self) -> bool:
         """Have the fallback model answer where no engine serves the one that was drawn, before anything was said."""
         fallen = self.pins.fallen_back()
-        alone = self.asked.retrieval == "none" and fallen.model_version.manifest.prompt_alone is None
-        if fallen is self.pins or alone:
+        if fallen is self.pins or not self._suits(fallen.model_version):
             return False
         self.pins = fallen
         self.tab.moves(fallen.model_version)
@@ -70,12 +70,18 @@ class Exchange:
             self.tab.moves(other.pins.model_version)
 
     def most(self) -> Spending:
-        """What answering it can take at most."""
-        manifest = self.pins.model_version.manifest
-        asked = self.asked
+        """What answering it can take at most, by whichever version answers, or both."""
+        asked, own, fallback = self.asked, self.pins.model_version, self.pins.fallback
+        manifests = [own.manifest, *([fallback.manifest] if fallback is not None and self._suits(fallback) else [])]
         rewriting = asked.retrieval == "auto" and any(message.role == "user" for message in asked.history)
-        tokens = at_most(manifest, asked.max_tokens, rewriting=rewriting)
-        return Spending(manifest.name, tokens, list_cost(manifest.price, tokens))
+        each = [at_most(manifest, asked.max_tokens, rewriting=rewriting) for manifest in manifests]
+        tokens = Tokens(max(one.prompt for one in each), max(one.completion for one in each))
+        prices = [manifest.price for manifest in manifests]
+        dearest = Price(max(one.input for one in prices), max(one.output for one in prices))
+        return Spending(self.pins.model, tokens, list_cost(dearest, tokens))
+
+    def _suits(self, fallback: ModelVersion) -> bool:
+        return self.asked.retrieval == "auto" or fallback.manifest.prompt_alone is not None
 
     def spending(self) -> Spending:
         """What it has taken so far."""

@@ -13,11 +13,13 @@ from starlette.testclient import TestClient
 from structlog.typing import EventDict
 
 from deploy.keys import create_key
+from deploy.pins import Pin
 from gateway.app import create_app
 from gateway.limits.caps import LimitsRefused
 from serving.errors import EngineAborted, EngineUnavailable
+from serving.manifest import Price
 from serving.scripted import Script
-from tests.gateway.house import CORPUS, REFUND, House, make_house, opening, pinned_manifest
+from tests.gateway.house import CORPUS, REFUND, House, make_house, opening, pinned_manifest, pinned_recipe
 from tests.gateway.issuer import Issuer, entry, write_identity
 from tests.redis_server import running_redis
 
@@ -89,6 +91,29 @@ def test_every_answer_tells_how_its_limits_stand(limited: MakeHouse, stream: boo
             "x-ratelimit-limit-dollars": "2",
             "x-ratelimit-remaining-dollars": str(2 - (1_904 + 2 * 96) / 1e6),
         }
+
+
+@pytest.mark.parametrize(
+    ("changed", "measure", "reserved"),
+    [
+        ({"context_tokens": 4_000}, "tokens", 4_000),
+        ({"price": Price(1.0, 5.0)}, "dollars", (1_904 + 5 * 96) / 1e6),
+        ({"price": Price(3.0, 0.5)}, "dollars", (3 * 1_904 + 2 * 96) / 1e6),  # by either version, or a bit of both
+    ],
+)
+def test_what_a_fallback_would_take_is_reserved_too(
+    tmp_path: Path, changed: dict[str, Any], measure: str, reserved: float
+) -> None:
+    file = tmp_path / "limits.yaml"
+    file.write_text("defaults: {tenant: {tokens: 50000/hour, dollars: 2/day}}", "utf-8")
+    house = make_house(tmp_path, limits=file)
+    house.model.says(f"{REFUND[:-1]} [1].")
+    fallback = house.describe(pinned_manifest("spare", **changed))
+    house.pin(Pin(pinned_recipe().name), Pin(pinned_manifest().name, fallback=fallback))
+    with started(house):
+        answer = house.ask()
+        limit, left = (float(requests(answer, field, measure)) for field in ("limit", "remaining"))
+    assert limit - left == pytest.approx(reserved)
 
 
 def test_a_refusal_is_openais_429_and_says_which_limit_of_whom_and_when_to_come_back(limited: MakeHouse) -> None:

@@ -14,6 +14,7 @@ from gateway.telemetry.metrics import Metrics
 from serving.cost import Tokens
 from serving.errors import EngineAborted, EngineUnavailable, GenerationError, GenerationTimeout
 from serving.generator import Finish, GenerationRequest, Message, Sampling
+from serving.manifest import Price
 from serving.scripted import Script, ScriptedGenerator
 from tests.gateway.house import pinned_manifest
 
@@ -53,6 +54,16 @@ async def test_what_ends_is_counted_as_the_engine_counts_it() -> None:
     await run(one)  # a question's rewriting and its answer
     assert one.tokens == Tokens(6, 8)
     assert one.cost == pytest.approx((6 * 1.0 + 8 * 2.0) / 1e6)
+
+
+async def test_each_generation_costs_what_the_version_costs_that_spoke() -> None:
+    one = tab("Four", " words", " of", " it", clock=Clock())
+    await run(one)
+    dear = pinned_manifest("dear", price=Price(10.0, 20.0))
+    generator = ScriptedGenerator(lambda _: Script(("Four", " words", " of", " it")))
+    one.moves(ModelVersion(dear, generator, lambda text: len(text.split())))
+    await run(one)
+    assert one.cost == pytest.approx((1 + 10) * (3 * 1.0 + 4 * 2.0) / 1e6)
 
 
 async def test_what_is_left_is_counted_as_far_as_it_came_with_its_prompt_as_estimated() -> None:

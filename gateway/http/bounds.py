@@ -4,9 +4,9 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any
 
+import msgspec
 from fastapi.exceptions import RequestValidationError
 from pydantic import AfterValidator, ValidationError
-from pydantic_core import from_json
 
 from gateway.errors import GatewayError, Invalid
 
@@ -20,8 +20,8 @@ def check_size(raw: bytes) -> None:
     if raw.count(b'":') <= MOST_VALUES:
         return
     try:
-        fields = _crowded(from_json(raw))
-    except ValueError:  # the schema says what is wrong with it
+        fields = _crowded(msgspec.json.decode(raw))
+    except (msgspec.DecodeError, RecursionError):  # the schema says what is wrong with it
         return
     if fields > MOST_VALUES:
         raise Invalid(f"more than {MOST_VALUES} fields are too many: send what the schema says")

@@ -19,7 +19,8 @@ _HOST = re.compile(r"(?:[\w.$+=^`|~-]|[^\x00-\x7f\s])*")  # names may hold symbo
 _NAME = re.compile(r"[\w-]*")
 _LETTERS = re.compile(r"[A-Za-z]*")
 _SCHEME = re.compile(
-    r"(?:\A|[^A-Za-z0-9])(?:about|blob|callto|data|file|intent|javascript|mailto|sms|tel|vbscript|view-source|xmpp)\Z",
+    r"(?:\A|[^A-Za-z0-9])(?:about|blob|callto|data|facetime|feed|file|geo|intent|javascript|magnet|mailto|search-ms"
+    r"|sips?|skype|sms|tel|vbscript|view-source|webcals?|xmpp)\Z",
     re.IGNORECASE,
 )
 _URL_SCHEME = re.compile(r"(?<![A-Za-z0-9])(https?:/)\Z", re.IGNORECASE)

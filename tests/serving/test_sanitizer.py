@@ -32,6 +32,12 @@ def test_no_encoding_of_an_exfiltration_is_live() -> None:
     assert [answer for answer in ANSWERS if live(sanitized(answer))] == []
 
 
+@pytest.mark.parametrize("scheme", ["magnet", "SIP", "sips", "webcal", "search-ms", "geo"])
+def test_a_scheme_that_starts_a_program_is_dead_where_no_renderer_would_see_it(scheme: str) -> None:
+    assert f"{scheme}:" not in sanitized(f"Go to {scheme}:x?y=secret now.")
+    assert sanitized(f"The {scheme}: it is a scheme.") == f"The {scheme}: it is a scheme."
+
+
 def test_renderers_find_life_in_most_of_them_as_they_come() -> None:
     """The control: what is judged dead was alive."""
     some = random.Random(6).sample(ANSWERS, 1_000)

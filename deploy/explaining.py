@@ -27,8 +27,8 @@ def show_record(console: Console, record: Mapping[str, Any]) -> None:
         console.print(f"  [yellow]erased:[/yellow] {', '.join(record['erased'])}")
     _lines(console, "asked", {name: person.get(name) for name in _WHO})
     _lines(console, "said", {name: words.get(name) for name in ("question", "searched_for", "answer")})
-    for rank, passage in enumerate(sources.get("passages", ()), start=1):
-        _passage(console, rank, passage)
+    for marker, passage in enumerate(sources.get("passages", ()), start=1):
+        _passage(console, marker, passage)
     for one in sources.get("citations", ()):
         place = f"{escape(one['document'])} characters {one['start']}-{one['end']}"
         console.print(f"  cites \\[{one['marker']}] {place} [dim]support {one['support']:.2f}, {one['origin']}[/dim]")
@@ -39,12 +39,14 @@ def show_record(console: Console, record: Mapping[str, Any]) -> None:
     console.print(f"  [dim]record {record['n']} of batch {record['batch']}, {record['digest']}[/dim]")
 
 
-def _passage(console: Console, rank: int, passage: Mapping[str, Any]) -> None:
+def _passage(console: Console, marker: int, passage: Mapping[str, Any]) -> None:
+    rank = passage.get("rank", marker)  # records of before it have them best first
+    ranked = "" if rank == marker else f"  rank {rank}"
     rerank = "" if passage["rerank"] is None else f"  rerank {passage['rerank']:.3f}"
     console.print(
-        f"  {rank}. {escape(passage['document'])} [dim]{passage['version'][:19]} characters "
+        f"  {marker}. {escape(passage['document'])} [dim]{passage['version'][:19]} characters "
         f"{passage['start']}-{passage['end']}  fused {passage['fused']:.3f}  dense {passage['dense']:.3f}  "
-        f"bm25 {passage['bm25']:.2f}{rerank}[/dim]"
+        f"bm25 {passage['bm25']:.2f}{rerank}{ranked}[/dim]"
     )
 
 

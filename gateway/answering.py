@@ -1,7 +1,6 @@
 """The story of one answer, from question to verdict: rewrite, find, decide, prompt, generate, check, record."""
 
 import asyncio
-import hmac
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
@@ -12,6 +11,7 @@ from typing import cast
 from gateway.answers.draft import Draft
 from gateway.answers.events import AnswerEvent, Delta, Reason, Verdict
 from gateway.answers.exchange import Asked, Exchange
+from gateway.answers.prompting import Prompting
 from gateway.audit import Audit
 from gateway.cache.reusing import Reusing
 from gateway.cache.wishes import WISHLESS, Wish
@@ -19,7 +19,7 @@ from gateway.caller import Caller
 from gateway.errors import Invalid
 from gateway.metering import EngineMeter
 from gateway.policy import confidence_in, enough_evidence
-from gateway.release import ModelVersion, ResolvedPins
+from gateway.release import ResolvedPins
 from gateway.telemetry import spans
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.tracing import UNTRACED, Trace
@@ -28,20 +28,22 @@ from retrieval.findings import Findings
 from serving.errors import EngineRefused, EngineUnavailable
 from serving.generator import GenerationRequest, Piece
 from serving.output import is_structured, response_format
-from serving.prompt import Evidence, Place, Prompt, PromptBudget, build_prompt
+from serving.prompt import Prompt
 from serving.rewrite import Rewriter, Rewritten
 
 
 class Answering:
     """Holds what all answers share; `events` tells one of them."""
 
-    def __init__(self, audit: Audit, metrics: Metrics, meter: EngineMeter, reusing: Reusing | None = None) -> None:
+    def __init__(
+        self, audit: Audit, metrics: Metrics, meter: EngineMeter, prompting: Prompting, reusing: Reusing | None = None
+    ) -> None:
         """With `reusing` what was answered already is given again where that is right."""
         self._reusing = reusing
+        self._prompting = prompting
         self._audit = audit
         self._metrics = metrics
         self._meter = meter
-        self._salt_key = secrets.token_bytes(32)
 
     def open(
         self,
@@ -124,7 +126,7 @@ class Answering:
     async def _rewrite(self, exchange: Exchange, access: AccessFilter) -> Rewritten:
         model = exchange.pins.model_version
         rewriter = Rewriter(model.manifest, exchange.tab, model.count_tokens)
-        asked, salt = exchange.asked, self._salt(access, exchange.pins)
+        asked, salt = exchange.asked, self._prompting.salt(access, exchange.pins)
         with exchange.trace.child("rewrite") as span:
             return await rewriter.rewrite(
                 asked.question, asked.history, cache_salt=salt, request_id=exchange.id, trace=span.headers
@@ -136,15 +138,21 @@ class Answering:
     ) -> AsyncGenerator[tuple[Prompt, AsyncIterator[Piece]]]:
         """Ask the model, or the fallback that is pinned where no engine takes the question for it."""
         async with AsyncExitStack() as stack:
-            prompt = _asked(exchange, draft)
+            prompt = self._prompt(exchange, draft, access)
             try:
                 pieces = await stack.enter_async_context(self._generate(exchange, draft, prompt, access))
             except (EngineUnavailable, EngineRefused):
                 if not exchange.falls_back():
                     raise
-                prompt = _asked(exchange, draft)
+                prompt = self._prompt(exchange, draft, access)
                 pieces = await stack.enter_async_context(self._generate(exchange, draft, prompt, access))
             yield prompt, pieces
+
+    def _prompt(self, exchange: Exchange, draft: Draft, access: AccessFilter) -> Prompt:
+        """What was found stands in the order of its markers from here on."""
+        prompt, draft.findings = self._prompting.prompt(exchange.asked, draft.findings, exchange.pins, access)
+        draft.asks(prompt, structured=is_structured(_format(exchange)))
+        return prompt
 
     @asynccontextmanager
     async def _generate(
@@ -165,16 +173,11 @@ class Answering:
             max_tokens=min(asked.max_tokens or manifest.answer_tokens, manifest.answer_tokens),
             sampling=manifest.sampling,
             response_format=_format(exchange),
-            cache_salt=self._salt(access, exchange.pins),
+            cache_salt=self._prompting.salt(access, exchange.pins),
             request_id=exchange.id,
             prompt_tokens=prompt.tokens,
             deadline=exchange.deadline,
         )
-
-    def _salt(self, access: AccessFilter, pins: ResolvedPins) -> str:
-        """Callers with different permissions share no prefix cache, so its timing tells none what others asked."""
-        scope = "\x1f".join((access.scope, pins.index, pins.model))
-        return hmac.digest(self._salt_key, scope.encode(), "sha256").hex()
 
 
 async def _find(sought: Rewritten, exchange: Exchange, access: AccessFilter) -> Findings:
@@ -196,49 +199,3 @@ def _check(exchange: Exchange, draft: Draft, prompt: Prompt) -> Verdict:
         verdict = draft.check(prompt, exchange.pins.model_version, exchange.asked.response_format)
         span.tell(spans.of_verdict(verdict))
     return verdict
-
-
-def _asked(exchange: Exchange, draft: Draft) -> Prompt:
-    prompt = _prompt(exchange.asked, draft.findings, exchange.pins.model_version)
-    draft.asks(prompt, structured=is_structured(_format(exchange)))
-    return prompt
-
-
-def _prompt(asked: Asked, findings: Findings | None, model: ModelVersion) -> Prompt:
-    """Number the passages, best first, and fit them with question and history into the model's context.
-
-    Without findings it is the prompt for who asks without documents. The model is asked in the user's own words, after
-    the conversation they belong to: a rewriting that went wrong costs passages, but never makes it answer what nobody
-    asked.
-    """
-    manifest = model.manifest
-    evidence = []
-    for marker, found in enumerate(findings.passages if findings else (), start=1):
-        passage, ref = found.passage, found.passage.ref
-        evidence.append(
-            Evidence(
-                marker=marker,
-                document=ref.document,
-                version=ref.version,
-                title=passage.title,
-                source=passage.source,
-                heading=ref.heading,
-                page=ref.page,
-                start=ref.start,
-                end=ref.end,
-                text=passage.text,
-                places=tuple(Place(place.start, place.heading, place.page) for place in passage.places),
-                header=ref.header,
-            )
-        )
-    budget = PromptBudget(manifest.context_tokens, manifest.answer_tokens, manifest.message_overhead_tokens)
-    alone = manifest.prompt_alone if findings is None else None
-    return build_prompt(
-        alone or manifest.prompt,
-        question=asked.question,
-        history=asked.history,
-        evidence=evidence,
-        budget=budget,
-        count_tokens=model.count_tokens,
-        order=manifest.passage_order,
-    )

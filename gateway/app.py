@@ -17,6 +17,7 @@ from deploy.pinboard import ReleaseConfigError
 from gateway import errors
 from gateway.answering import Answering
 from gateway.answers.engines import engine_of
+from gateway.answers.prompting import Prompting
 from gateway.auth import Authenticator
 from gateway.background import Background
 from gateway.cache.opening import Cache, CacheRefused, open_cache
@@ -209,7 +210,7 @@ async def open_parts(settings: Settings, metrics: Metrics, reach: Reach = reach)
             limits=limits,
             usage=book,
             release=release,
-            answering=Answering(books.audit, metrics, meter, reusing),
+            answering=Answering(books.audit, metrics, meter, Prompting(_secret(settings)), reusing),
             readiness=readiness,
             metrics=metrics,
             exposition=Exposition(metrics.registry),
@@ -221,6 +222,10 @@ async def open_parts(settings: Settings, metrics: Metrics, reach: Reach = reach)
             gates=Gates(settings.closed_paths, metrics),
         )
         _log.info("closing")
+
+
+def _secret(settings: Settings) -> bytes | None:
+    return settings.cache_secret.get_secret_value().encode() if settings.cache_secret else None
 
 
 def _library(

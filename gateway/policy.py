@@ -48,9 +48,10 @@ def judge_alone(violations: Sequence[str]) -> tuple[Status, Reason]:
 
 
 def warnings(found: Sequence[Found], citations: Sequence[Citation]) -> tuple[Notice, ...]:
-    """One when the best cited passage is old; where nothing is cited, the best one counts. Best comes first."""
+    """One when the best cited passage is old; where nothing is cited, the best one counts."""
     cited = {citation.marker for citation in citations}
-    best = next((one for marker, one in enumerate(found, start=1) if not cited or marker in cited), None)
+    meant = (one for marker, one in enumerate(found, start=1) if not cited or marker in cited)
+    best = min(meant, key=lambda one: one.rank, default=None)
     if best is None or not best.old or (updated := best.passage.updated) is None:
         return ()
     passage = best.passage

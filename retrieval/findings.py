@@ -10,7 +10,8 @@ class Found:
     """A passage with what each stage thought of it; `rerank` is None where no reranker spoke.
 
     Where passages repeat each other the newest stands here, with the scores of the best. Where only an earlier question
-    of the conversation found it, `cosine` and `bm25` are 0.0. `old` by its category's rule.
+    of the conversation found it, `cosine` and `bm25` are 0.0. `old` by its category's rule. `rank` counts from 1, the
+    best that is shown.
     """
 
     passage: Passage
@@ -19,6 +20,7 @@ class Found:
     bm25: float
     rerank: float | None
     old: bool = False
+    rank: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ class Finder:
         confidence, surest = await self._confidence.of(question, chunks, self._worded, scope=scope, since=since)
         clock.lap("confidence")
         return Findings(
-            passages=tuple(replace(one, passage=passage) for one, passage in packed),
+            passages=tuple(replace(one, passage=passage, rank=n) for n, (one, passage) in enumerate(packed, start=1)),
             confidence=confidence,
             category=surest.passage.category if surest else None,
             timings=clock.laps,

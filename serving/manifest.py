@@ -24,6 +24,8 @@ Tokens = Annotated[int, msgspec.Meta(ge=1)]
 Dollars = Annotated[float, msgspec.Meta(ge=0)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=60)]
+PassageOrder = Literal["best_first", "best_last", "shared_prefix"]
+SHARED_PREFIX: PassageOrder = "shared_prefix"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,8 @@ class ModelManifest:
     """One model version. `name` is `mdl-<label>-<8 hex of the digest of all other fields>`; sizes are in tokens.
 
     A field with a default may be left out, and counts for the name only where it has another value. `system_alone` is
-    the system message for who asks without documents.
+    the system message for who asks without documents. With the `passage_order` "shared_prefix" passages stand so that
+    prompts begin like earlier ones.
     """
 
     name: VersionName
@@ -121,7 +124,7 @@ class ModelManifest:
     output_schema: Mapping[str, object] | None
     price: Price
     rewrite: Rewriting = Rewriting()
-    passage_order: Literal["best_first", "best_last"] = "best_first"
+    passage_order: PassageOrder = "best_first"
     system_alone: Name | None = None
 
     @property
@@ -189,6 +192,7 @@ def _check(fields: object) -> ModelManifest:
         )
     _check_templates("prompt", manifest.prompt)
     _check_templates("system_alone", manifest.prompt_alone or manifest.prompt)
+    _check_order(manifest)
     _check_rewriting(manifest.rewrite)
     _check_sampling(manifest.sampling)
     return manifest
@@ -208,6 +212,15 @@ def _check_templates(field: str, prompt: PromptTemplate | RewritePrompt) -> None
             list(Formatter().parse(template))
         except ValueError as error:
             raise ManifestError(f"{field}.{part} of a model manifest is no format string: {error}") from error
+
+
+def _check_order(manifest: ModelManifest) -> None:
+    first = next(iter(Formatter().parse(manifest.prompt.question)), None)
+    if manifest.passage_order == SHARED_PREFIX and (first is None or first[1] != "passages"):
+        raise ManifestError(
+            "passage_order 'shared_prefix' of a model manifest does nothing unless prompt.question names {passages} "
+            "before {question}: no two prompts begin alike after a question"
+        )
 
 
 def _check_rewriting(rewrite: Rewriting) -> None:

@@ -45,7 +45,10 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class ReadPassage:
-    """A passage that was found, best first, with its score at each stage; `rerank` is None where no reranker spoke."""
+    """A passage that was found, with its score at each stage; `rerank` is None where no reranker spoke.
+
+    They stand in the order of their markers; `rank` counts from 1 for the best.
+    """
 
     document: str
     version: str
@@ -55,6 +58,7 @@ class ReadPassage:
     dense: float
     bm25: float
     rerank: float | None
+    rank: int
 
 
 @dataclass(frozen=True, slots=True)

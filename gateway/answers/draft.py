@@ -266,6 +266,7 @@ def _place(found: Found) -> ReadPassage:
         dense=round(found.cosine, _DIGITS),
         bm25=round(found.bm25, _DIGITS),
         rerank=None if found.rerank is None else round(found.rerank, _DIGITS),
+        rank=found.rank,
     )
 
 

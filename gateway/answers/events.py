@@ -15,7 +15,7 @@ Reuse = Literal["hit", "miss", "bypass"]
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The passages found, best first; a citation's marker n is the n-th of them.
+    """The passages found, best first unless the model version has them otherwise; a citation's marker n is the n-th.
 
     `searched_for` is the question that they were found for, None where that is the user's own.
     """

@@ -1,5 +1,6 @@
 """Pure decisions: enough evidence, what an answer is worth, where a source opens, what a failure is told as."""
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from gateway.answers.events import Reason, Status
 from gateway.errors import Invalid, as_gateway_error
 from gateway.http.wire import location
-from gateway.policy import confidence_in, enough_evidence, judge
+from gateway.policy import confidence_in, enough_evidence, judge, warnings
 from retrieval.catalog import Passage
 from retrieval.errors import AccessMissing, CatalogError, IndexNotSealed, RetrievalError, StoreLocked
 from retrieval.findings import Findings, Found
@@ -112,3 +113,10 @@ def test_every_failure_becomes_one_refusal_that_tells_nothing_internal(
     assert (told.status, told.code, told.retry_after) == (status, code, again)
     assert "10.0.0.7" not in str(told.body("req_1"))
     assert told.body("req_1")["error"]["request_id"] == "req_1"
+
+
+def test_where_nothing_is_cited_the_best_found_is_looked_at_wherever_it_was_shown() -> None:
+    (one,) = findings(0.5).passages
+    best, other = replace(one, rank=1, old=True), replace(one, rank=2)
+    assert warnings((other, best), ()) == warnings((best, other), ()) != ()
+    assert warnings((other, best), (CITED,)) == (), "what is cited is not old"

@@ -17,6 +17,7 @@ from structlog.testing import capture_logs
 from gateway.answering import Answering
 from gateway.answers.events import Delta, Sources, Verdict
 from gateway.answers.exchange import Asked
+from gateway.answers.prompting import Prompting
 from gateway.audit import Audit
 from gateway.cache.answers import Answers, Freshness
 from gateway.cache.erasing import CacheErasure
@@ -100,7 +101,7 @@ class CacheMachine(Machine):
             self.store, names, self.world.catalog, self.metrics, seconds=3_600.0, freshness=self.freshness
         )
         reusing = Reusing(answers, self.metrics, lambda one: meter.tab("t", one.pins.model_version), PATIENCE)
-        self.answering = Answering(cast("Audit", Unrecorded()), self.metrics, meter, reusing)
+        self.answering = Answering(cast("Audit", Unrecorded()), self.metrics, meter, Prompting(), reusing)
         self.following = Following(self.world.catalog, self.store, self.metrics.cache_purged, self.store.sweep)
         self.run(self.following.look())
         erasure = CacheErasure(self.store, lambda: datetime.now(UTC))

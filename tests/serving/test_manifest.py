@@ -201,3 +201,18 @@ def test_and_change_it_where_they_are_not(tmp_path: Path, fields: Fields, change
 def test_rewriting_that_does_not_fit_is_named(fields: Fields, rewrite: Fields, words: str) -> None:
     with pytest.raises(ManifestError, match=words):
         manifest_name("sample", fields | {"rewrite": rewrite})
+
+
+@pytest.mark.parametrize(
+    ("question", "fits"),
+    [("{passages}\n{question}", True), ("Read:\n{passages}\n{question}", True), ("{question}\n{passages}", False)],
+)
+def test_passages_share_prefixes_only_where_they_stand_before_the_question(
+    fields: Fields, question: str, fits: bool
+) -> None:
+    changed = fields | {"passage_order": "shared_prefix", "prompt": fields["prompt"] | {"question": question}}
+    if fits:
+        assert manifest_name("sample", changed) != manifest_name("sample", changed | {"passage_order": "best_first"})
+    else:
+        with pytest.raises(ManifestError, match=r"names \{passages\} before \{question\}"):
+            manifest_name("sample", changed)

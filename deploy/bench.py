@@ -10,6 +10,7 @@ from deploy.bench_gateway import measure_gateway
 from deploy.bench_grounding import measure_grounding
 from deploy.bench_ingest import measure_ingestion
 from deploy.bench_part import Part
+from deploy.bench_prefix import measure_prefixes
 from deploy.bench_search import measure_search
 from deploy.results import add_figures, write_result
 from deploy.settings import Settings
@@ -22,6 +23,7 @@ _MEASURES: Mapping[Part, Callable[[Settings], Figures]] = {
     "ingestion": measure_ingestion,
     "grounding": lambda _: measure_grounding(),
     "gateway": measure_gateway,
+    "prefix": measure_prefixes,
 }
 
 

@@ -52,11 +52,12 @@ class Caller:
         await self._reader.readline()
 
 
-def post(path: str, body: Mapping[str, object], key: str) -> bytes:
+def post(path: str, body: Mapping[str, object], key: str, headers: Mapping[str, str] | None = None) -> bytes:
     """A request as it goes over the wire."""
     content = json.dumps(body).encode()
+    more = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
     head = (
-        f"POST {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {key}\r\n"
+        f"POST {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {key}\r\n{more}"
         f"content-type: application/json\r\ncontent-length: {len(content)}\r\n\r\n"
     )
     return head.encode() + content

@@ -39,14 +39,18 @@ class Prose:
         """Three words."""
         return " ".join(self._some(3)).capitalize()
 
-    def paragraph(self) -> str:
-        """Sentences of as many words as two chunks have."""
-        said, left = [], _SECTION
+    def paragraph(self, words: int = _SECTION) -> str:
+        """Sentences of as many words, by default what two chunks have."""
+        said, left = [], words
         while left > 0:
-            words = self._some(self._rng.randint(*_SENTENCE))
-            said.append(f"{' '.join(words).capitalize()}.")
-            left -= len(words)
+            sentence = self._some(self._rng.randint(*_SENTENCE))
+            said.append(f"{' '.join(sentence).capitalize()}.")
+            left -= len(sentence)
         return " ".join(said)
+
+    def subject(self, number: int) -> list[str]:
+        """So many different words."""
+        return self._rng.sample(self._words, number)
 
     def questions(self) -> Iterator[str]:
         """Questions of seven words, no two the same."""

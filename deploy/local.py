@@ -84,12 +84,15 @@ class Stack:
         """Make the pinned model's weights and tokenizer if they are not there."""
         self._run("model weights", weights_command(self.settings, self.manifest))
 
-    def start_engine(self) -> None:
-        """Make the weights if they are not there and start the pinned model's engine; it loads while others work."""
+    def start_engine(self, more: Mapping[str, str] | None = None) -> None:
+        """Make the weights if they are not there and start the pinned model's engine; it loads while others work.
+
+        `more` of its environment counts before what it has of itself.
+        """
         self._require_room()
         self.make_weights()
         command, environment = engine_plan(self.settings, self.manifest, self.settings.engine_port)
-        self.start("engine", command, environment)
+        self.start("engine", command, environment | dict(more or {}))
 
     def start_scripted_engine(self, tokens: int, *, pause_ms: float = 0.0, more: Sequence[str] = ()) -> None:
         """Start the stand-in that replays words instead of a model, in place of the one that may be running.

@@ -88,6 +88,11 @@ class Tab:
         self.tokens = Tokens()
         self.cost = 0.0
 
+    def pays(self, other: "Tab") -> None:
+        """Take over what another one counted."""
+        self.tokens += other.tokens
+        self.cost += other.cost
+
     def moves(self, model: ModelVersion) -> None:
         """What is generated from now on is another version's, by its price."""
         self._payer = Payer(self._payer.tenant, model.manifest.name)

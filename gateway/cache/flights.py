@@ -99,13 +99,13 @@ class Flight:
         self._aboard.remove(tab)
         if not self._aboard and not self._arrived:
             await self.stop()
-            tab.tokens += self.exchange.tab.tokens
+            tab.pays(self.exchange.tab)
 
     def _arrive(self) -> None:
         """What was generated is paid before anybody is told the end."""
         self._arrived = True
         if self._aboard:
-            self._aboard[0].tokens += self.exchange.tab.tokens
+            self._aboard[0].pays(self.exchange.tab)
         self._wake()
 
     def _ended(self, task: asyncio.Task[None]) -> None:

@@ -29,7 +29,7 @@ from deploy.settings import Settings
 from retrieval.index import load_recipe
 from serving.manifest import SHARED_PREFIX, ModelManifest, PassageOrder, load_manifest, manifest_name
 
-EXPONENT, QUESTIONS, SCOPES = 1.0, 250, 5
+EXPONENT, QUESTIONS, SCOPES = 1.0, 320, 5
 _ROOM = {"VLLM_CPU_KVCACHE_SPACE": "2"}  # GiB, twice what an engine has: each order has as much as it would have alone
 _QUESTION = "{passages}\n\nUse the text above to answer the question: {question}"
 _HITS = re.compile(rb"^vllm:prefix_cache_hits_total\{[^}]*\} (\S+)$", re.MULTILINE)

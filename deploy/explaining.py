@@ -40,7 +40,7 @@ def show_record(console: Console, record: Mapping[str, Any]) -> None:
 
 
 def _passage(console: Console, marker: int, passage: Mapping[str, Any]) -> None:
-    rank = passage.get("rank", marker)  # records of before it have them best first
+    rank = passage.get("rank") or marker  # what an earlier release found has none, and stands best first
     ranked = "" if rank == marker else f"  rank {rank}"
     rerank = "" if passage["rerank"] is None else f"  rerank {passage['rerank']:.3f}"
     console.print(

@@ -20,7 +20,7 @@ from gateway.answers.engines import engine_of
 from gateway.answers.prompting import Prompting
 from gateway.auth import Authenticator
 from gateway.background import Background
-from gateway.cache.opening import Cache, CacheRefused, open_cache
+from gateway.cache.opening import Cache, CacheRefused, open_cache, shared_secret
 from gateway.documents.ingesting import Intake, Library
 from gateway.flipping.flip import Flip, OpenModel, VersionRefused
 from gateway.flipping.follower import Follower
@@ -210,7 +210,7 @@ async def open_parts(settings: Settings, metrics: Metrics, reach: Reach = reach)
             limits=limits,
             usage=book,
             release=release,
-            answering=Answering(books.audit, metrics, meter, Prompting(_secret(settings)), reusing),
+            answering=Answering(books.audit, metrics, meter, Prompting(shared_secret(settings)), reusing),
             readiness=readiness,
             metrics=metrics,
             exposition=Exposition(metrics.registry),
@@ -222,10 +222,6 @@ async def open_parts(settings: Settings, metrics: Metrics, reach: Reach = reach)
             gates=Gates(settings.closed_paths, metrics),
         )
         _log.info("closing")
-
-
-def _secret(settings: Settings) -> bytes | None:
-    return settings.cache_secret.get_secret_value().encode() if settings.cache_secret else None
 
 
 def _library(

@@ -91,7 +91,7 @@ class Settings(BaseSettings, Layout):
     cache_bytes: Annotated[int, Field(gt=0)] = 67_108_864
     """Bytes of answers that a process keeps, at most."""
     cache_secret: SecretStr | None = None
-    """What answers in Redis are named and sealed with: random, 32 characters or more, the same for all gateways."""
+    """What seals answers in Redis and salts prompts: random, 32 characters or more, the same for all gateways."""
     engine_dollars_per_hour: Annotated[float, Field(ge=0)] = 0.0
     """What the engine costs, for effective and idle cost; of an engine that several gateways use, their share."""
     answer_seconds: float = 120.0

@@ -78,14 +78,27 @@ def _store(settings: Settings, names: Names, front: MemoryStore, metrics: Metric
     return fronted
 
 
+def shared_secret(settings: Settings) -> bytes | None:
+    """What all gateways of the deployment have in common, and nobody else, if there is such. Raises CacheRefused."""
+    if settings.cache_secret is None:
+        return None
+    given = settings.cache_secret.get_secret_value()
+    if len(given) < _SECRET_CHARACTERS:
+        raise CacheRefused(
+            f"TWINPIN_CACHE_SECRET has less than {_SECRET_CHARACTERS} characters: "
+            "set the same random one for all gateways"
+        )
+    return given.encode()
+
+
 def _secret(settings: Settings) -> bytes:
     """Of this process alone, unless answers leave it."""
     if settings.cache == "process":
         return secrets.token_bytes()
-    given = settings.cache_secret.get_secret_value() if settings.cache_secret else ""
-    if len(given) < _SECRET_CHARACTERS:
+    shared = shared_secret(settings)
+    if shared is None:
         raise CacheRefused(
-            f"TWINPIN_CACHE is 'redis' and TWINPIN_CACHE_SECRET has less than {_SECRET_CHARACTERS} characters: "
-            "set the same random one for all gateways"
+            f"TWINPIN_CACHE is 'redis' and TWINPIN_CACHE_SECRET is not set: set the same random one, of "
+            f"{_SECRET_CHARACTERS} characters or more, for all gateways"
         )
-    return given.encode()
+    return shared

@@ -28,7 +28,7 @@ def shown(*passages: dict[str, Any]) -> list[str]:
     return [line.strip() for line in out.getvalue().splitlines() if "characters" in line]
 
 
-@pytest.mark.parametrize("ranks", [({"rank": 1}, {"rank": 2}), ({}, {})], ids=["best first", "an earlier release's"])
+@pytest.mark.parametrize("ranks", [({"rank": 1}, {"rank": 2}), ({}, {}), ({"rank": 0}, {"rank": 0})])
 def test_passages_have_their_markers(ranks: tuple[dict[str, int], dict[str, int]]) -> None:
     first, second = shown(*(PASSAGE | rank for rank in ranks))
     assert first.startswith("1. a.md")

@@ -313,14 +313,15 @@ def test_without_a_cache_every_answer_is_made(tmp_path: Path, logged: list[struc
 @pytest.mark.parametrize(
     ("settings", "missing"),
     [
-        ({}, "TWINPIN_CACHE_SECRET"),
-        ({"cache_secret": "short"}, "TWINPIN_CACHE_SECRET"),
-        ({"cache_secret": "s" * 32}, "TWINPIN_REDIS_URL"),
+        ({"cache": "redis"}, "TWINPIN_CACHE_SECRET is not set"),
+        ({"cache": "redis", "cache_secret": "short"}, "TWINPIN_CACHE_SECRET has less"),
+        ({"cache": "redis", "cache_secret": "s" * 32}, "TWINPIN_REDIS_URL"),
+        ({"cache": "off", "cache_secret": "short"}, "TWINPIN_CACHE_SECRET has less"),
     ],
 )
 def test_answers_leave_the_process_only_sealed_and_only_for_somewhere(
     tmp_path: Path, settings: dict[str, Any], missing: str
 ) -> None:
-    house = make_house(tmp_path, cache="redis", **settings)
+    house = make_house(tmp_path, **settings)
     with pytest.raises(CacheRefused, match=missing), TestClient(create_app(house.settings, opening(house))):
         pass

@@ -16,7 +16,8 @@ from gateway.audit import Audit
 from gateway.cache.reusing import Reusing
 from gateway.cache.wishes import WISHLESS, Wish
 from gateway.caller import Caller
-from gateway.errors import Invalid
+from gateway.errors import Invalid, Overloaded
+from gateway.limits.seat import Seat
 from gateway.metering import EngineMeter
 from gateway.policy import confidence_in, enough_evidence
 from gateway.release import ResolvedPins
@@ -45,12 +46,18 @@ class Answering:
         self._metrics = metrics
         self._meter = meter
 
+    @property
+    def reuses(self) -> bool:
+        """Whether an answer may be given that asks no model: until that is known, its seat is not taken."""
+        return self._reusing is not None
+
     def open(
         self,
         asked: Asked,
         caller: Caller,
         pins: ResolvedPins,
         deadline: float,
+        seat: Seat,
         trace: Trace = UNTRACED,
         wish: Wish = WISHLESS,
     ) -> Exchange:
@@ -61,7 +68,7 @@ class Answering:
         if asked.retrieval == "none" and pins.model_version.manifest.prompt_alone is None:
             told = f"{pins.model!r} answers from documents only: leave `retrieval` out"
             raise Invalid(told, param="retrieval")
-        tab = self._meter.tab(caller.principal.tenant, pins.model_version)
+        tab = self._meter.tab(caller.principal.tenant, pins.model_version, seat)
         id = f"ans_{secrets.token_hex(12)}"
         return Exchange(id, datetime.now(UTC), asked, caller, pins, tab, deadline, trace, wish)
 
@@ -88,7 +95,7 @@ class Answering:
         finally:
             sanitized = draft.sanitizer.exchanged > 0
             self._metrics.generated(exchange.pins.model, draft.gaps, fits=draft.fits, sanitized=sanitized)
-            if not draft.recorded:
+            if not draft.recorded and draft.failure != Overloaded.__name__:  # of that nothing was begun
                 with exchange.trace.child("record"):
                     self._audit.write(draft.record(exchange))
             self._audit.leave()
@@ -98,6 +105,12 @@ class Answering:
         return self._make(exchange, draft) if self._reusing is None else self._reusing.make(exchange, draft, self._make)
 
     async def _make(self, exchange: Exchange, draft: Draft) -> AsyncGenerator[AnswerEvent]:
+        with exchange.tab.seat.taken():
+            async with aclosing(self._make_it(exchange, draft)) as events:
+                async for event in events:
+                    yield event
+
+    async def _make_it(self, exchange: Exchange, draft: Draft) -> AsyncGenerator[AnswerEvent]:
         model, asked, access = exchange.pins.model_version, exchange.asked, access_filter(exchange.principal)
         reason = await self._seek(exchange, draft, access) if asked.retrieval == "auto" else None
         if reason is not None:

@@ -4,14 +4,13 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import NoReturn
 
-from gateway.limits.concurrency import Concurrency
+from gateway.limits.seat import Seat
 from gateway.release import ModelVersion
 from gateway.telemetry.metrics import Metrics
 from serving.cost import EngineBill, Payer, Tokens, list_cost, work
-from serving.errors import EngineBusy, GenerationTimeout
+from serving.errors import EngineBusy
 from serving.generator import Finish, GenerationRequest, Piece
 
 _BILL_SECONDS = 1.0
@@ -25,33 +24,19 @@ class EngineMeter:
         self,
         dollars_per_hour: float,
         metrics: Metrics,
-        concurrency: Concurrency,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._metrics = metrics
-        self._concurrency = concurrency
         self._clock = clock
         self._bill = EngineBill(dollars_per_hour / _HOUR_SECONDS, clock())
 
-    def tab(self, tenant: str, model: ModelVersion) -> "Tab":
+    def tab(self, tenant: str, model: ModelVersion, seat: Seat) -> "Tab":
         """The engine as one answer is to ask it."""
-        return Tab(self, Payer(self._metrics.tenant(tenant), model.manifest.name), model, self._clock())
+        return Tab(self, Payer(self._metrics.tenant(tenant), model.manifest.name), model, seat)
 
     def begin(self, payer: Payer) -> None:
         """A generation begins."""
         self._bill.begin(self._clock(), payer)
-
-    def heard(self, asked: float) -> None:
-        """The first word for what was asked then has come: where it waited, for the engine or for us, is all one."""
-        self._concurrency.heard(asked, self._clock() - asked)
-
-    def cut_off(self, asked: float) -> None:
-        """No word came before somebody's patience ended: who counted only those that came would see none too late."""
-        self._concurrency.waited_in_vain(self._clock() - asked)
-
-    def pushed_back(self, asked: float) -> None:
-        """There was no room for what was asked then."""
-        self._concurrency.pushed_back(asked)
 
     def did(self, payer: Payer, work: float) -> None:
         """So much was done for it."""
@@ -79,12 +64,12 @@ class Tab:
     away, is counted here: what came by the model's tokenizer, its prompt as it was estimated.
     """
 
-    def __init__(self, meter: EngineMeter, payer: Payer, model: ModelVersion, asked: float) -> None:
-        """`asked` is when the question came, by the meter's clock."""
+    def __init__(self, meter: EngineMeter, payer: Payer, model: ModelVersion, seat: Seat) -> None:
+        """`seat` is to be taken before the engine is asked."""
         self._meter = meter
         self._payer = payer
         self._model = model
-        self._asked = asked
+        self.seat = seat
         self.tokens = Tokens()
         self.cost = 0.0
 
@@ -101,20 +86,15 @@ class Tab:
     @asynccontextmanager
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[AsyncIterator[Piece]]:
         self._meter.begin(self._payer)
-        counting = None
         try:
             async with self._model.generator.generate(request) as pieces:
-                counting = _Counting(pieces, request, self._did, partial(self._meter.heard, self._asked))
+                counting = _Counting(pieces, request, self._did, self.seat.heard)
                 try:
                     yield counting
                 finally:
                     self._took(counting.tokens(self._model.count_tokens))
         except EngineBusy:
-            self._meter.pushed_back(self._asked)
-            raise
-        except (GenerationTimeout, asyncio.CancelledError):
-            if counting is None or counting.silent:
-                self._meter.cut_off(self._asked)
+            self.seat.pushed_back()
             raise
         finally:
             self._meter.end(self._payer)
@@ -160,11 +140,6 @@ class _Counting:
             self._said.append(piece.text)
             self._came += piece.tokens
         return piece
-
-    @property
-    def silent(self) -> bool:
-        """Whether nothing has come so far."""
-        return not self._said and self._finish is None
 
     def tokens(self, count: Callable[[str], int]) -> Tokens:
         """What has been taken, in the end or so far."""

@@ -20,6 +20,8 @@ from retrieval.rerank import Reranker
 from retrieval.sparse import Bm25Encoder
 from retrieval.store import ChunkRef, HybridQuery, Narrowing, Searchable
 
+# Questions gathered for at once: with more, each turn of the event loop would be so long that all else waits for it.
+_AT_ONCE = 3
 # Where neighbours become one passage, more of them are needed for as many passages.
 _NEIGHBOURS = 2
 
@@ -41,6 +43,7 @@ class Finder:
         self._embedder = embedder
         self._sparse = Bm25Encoder(recipe.bm25)
         self._gatherer = Gatherer(recipe, store, catalog, today)
+        self._gathering = asyncio.Semaphore(_AT_ONCE)
         self._confidence = Confidence(recipe, embedder, self._sparse)
         self._reranker = reranker
 
@@ -64,7 +67,8 @@ class Finder:
         wanted = max(limit * (_NEIGHBOURS if self._recipe.packing else 1), self._pairs)
         query, *before = await asyncio.gather(*(self._query(one, scope, wanted) for one in (question, *earlier)))
         clock.lap("embed")
-        gathered = await self._gatherer.gather(query, before, access, narrowing, wanted)
+        async with self._gathering:
+            gathered = await self._gatherer.gather(query, before, access, narrowing, wanted)
         merged = list(gathered.merged(self._recipe.freshness))
         clock.lap("search")
         work = _Work(question, scope, since)

@@ -113,8 +113,10 @@ async def _complete(request: web.Request) -> web.StreamResponse:
     mode = request.headers.get("x-scripted-mode", behaviour.mode)
     body: dict[str, Any] = await request.json()
     load = request.app[LOAD]
-    if mode == "unavailable" or load.full:
-        return _error(503, "too many requests are waiting", {"Retry-After": "7"})
+    if load.full:
+        return _error(503, "too many requests are waiting", {})  # for how long vLLM does not say either
+    if mode == "unavailable":
+        return _error(503, "not now", {"Retry-After": "7"})
     if body["model"] != behaviour.model:
         return _error(404, f"The model `{body['model']}` does not exist.", {})
     limit = int(body.get("max_tokens", behaviour.tokens))

@@ -55,7 +55,7 @@ async def open_cache(
     )
 
     def tab(exchange: Exchange) -> Tab:
-        return meter.tab(exchange.principal.tenant, exchange.pins.model_version)
+        return meter.tab(exchange.principal.tenant, exchange.pins.model_version, exchange.tab.seat.another())
 
     reusing = Reusing(answers, metrics, tab, settings.answer_seconds)
     yield Cache(reusing, following, CacheErasure(store, lambda: datetime.now(UTC) + kept_for))

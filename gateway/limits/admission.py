@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -10,15 +9,16 @@ from functools import partial
 from typing import TypeAlias
 
 from gateway.caller import Caller
-from gateway.errors import OverLimit, Overloaded
+from gateway.errors import OverLimit
 from gateway.limits.budgets import Amounts, Budgets, Claim, Lease, Level, Refusal
 from gateway.limits.caps import MEASURES, NANO, NO_CAPS, InForce
 from gateway.limits.concurrency import Concurrency, Priority
+from gateway.limits.seat import Seat
 from serving.cost import Tokens
 
 RawHeaders: TypeAlias = Sequence[tuple[bytes, bytes]]
 _PRIORITY: Priority = "interactive"
-_SPREAD = 3  # seconds over which those who are refused come again
+_LOOKING = 2  # times the limit may be in flight before nobody may look any more
 _HEADERS = {
     measure: tuple(f"x-ratelimit-{field}-{measure}".encode() for field in ("limit", "remaining", "reset"))
     for measure in ("concurrency", *MEASURES)
@@ -68,7 +68,7 @@ class Limits:
         counted: Callable[[str, Spending], None],
         refused: Callable[[str, str, str], None],
         concurrency: Concurrency,
-        overloaded: Callable[[str], None],
+        overloaded: Callable[[Priority], None],
     ) -> None:
         """`counted` is told of each request that was let in, `refused` which limit of whom the others met.
 
@@ -84,20 +84,22 @@ class Limits:
         self.in_flight = 0
 
     @asynccontextmanager
-    async def admit(self, caller: Caller, most: Spending = Spending()) -> AsyncIterator[Admission]:
+    async def admit(
+        self, caller: Caller, most: Spending = Spending(), seat: Seat | None = None
+    ) -> AsyncIterator[Admission]:
         """Hold a place and `most` of the budgets until it is settled, at the latest when the block ends.
 
-        Overloaded when a model is to be asked that has enough to do, OverLimit when a budget is used up.
+        Overloaded when there is no `seat` to be had, OverLimit when a budget is used up.
         """
-        claims, asks = self.claims(caller), most.model is not None
-        if asks:
-            self._enter(claims)
+        claims = self.claims(caller)
+        if seat is not None:
+            seat.take()
         try:
             lease = await self._reserve(claims, most)
         except BaseException:
-            self._leave(asks)
+            _leave(seat)
             raise
-        end = partial(self._settle, lease, caller.principal.tenant, asks)
+        end = partial(self._settle, lease, caller.principal.tenant, seat)
         admission = Admission(headers_of(lease.levels), Spending(most.model), end)
         self.in_flight += 1
         try:
@@ -127,21 +129,26 @@ class Limits:
         """A tenant's budgets alone."""
         return Claim("tenant", tenant, "", self._in_force.limited.of_tenant(tenant))
 
-    def _enter(self, claims: tuple[Claim, ...]) -> None:
-        """A key's or a person's own priority counts before their tenant's."""
-        priority = next((claim.caps.priority for claim in reversed(claims) if claim.caps.priority), _PRIORITY)
-        if not self._concurrency.enters(priority):
-            self._overloaded(priority)
-            told = "as many answers are under way as come in time: try again in a moment"
-            raise Overloaded(told, retry_after=1 + secrets.randbelow(_SPREAD))
+    def seat(self, caller: Caller) -> Seat:
+        """A place among all answers for one of this caller's, to be taken before a model is asked.
 
-    def _leave(self, asked: bool) -> None:
-        if asked:
-            self._concurrency.leaves()
+        A key's or a person's own priority counts before their tenant's.
+        """
+        claims = reversed(self.claims(caller))
+        priority = next((claim.caps.priority for claim in claims if claim.caps.priority), _PRIORITY)
+        return Seat(self._concurrency, caller.principal.tenant, priority, self._overloaded)
 
-    async def _settle(self, lease: Lease, tenant: str, asked: bool, spent: Spending) -> None:
+    def greet(self, caller: Caller, *, may_reuse: bool) -> None:
+        """Before anything is read of what was sent: Overloaded where there is no room for another answer.
+
+        While answers are kept, as many again may be let past without a place, to look whether there is one.
+        """
+        if not may_reuse or self.in_flight >= _LOOKING * self._concurrency.limit:
+            self.seat(caller).look()
+
+    async def _settle(self, lease: Lease, tenant: str, seat: Seat | None, spent: Spending) -> None:
         self.in_flight -= 1
-        self._leave(asked)
+        _leave(seat)
         self._counted(tenant, spent)
         await self._budgets.settle(lease, spent.amounts())
 
@@ -151,6 +158,11 @@ class Limits:
             self._refused(outcome.level.measure, outcome.level.whose, claims[0].tenant)
             raise _over(outcome)
         return outcome
+
+
+def _leave(seat: Seat | None) -> None:
+    if seat is not None:
+        seat.leave()
 
 
 def _account(subject: str) -> str:

@@ -35,8 +35,11 @@ async def answer(request: Request, body: AnswerRequest) -> Response:
         retrieval=body.retrieval,
     )
     until, wish = deadline(request), wish_of(request.headers.get("cache-control"))
-    exchange = here.answering.open(asked, asking, pins(request, asking.principal), until, request.state.trace, wish)
-    admission = here.limits.admit(asking, exchange.most())
+    seat = here.limits.seat(asking)
+    exchange = here.answering.open(
+        asked, asking, pins(request, asking.principal), until, seat, request.state.trace, wish
+    )
+    admission = here.limits.admit(asking, exchange.most(), None if here.answering.reuses else seat)
     return AnswerResponse(
         exchange, here.answering.events(exchange), NativeWire(exchange), admission, stream=bool(body.stream)
     )
@@ -59,10 +62,13 @@ async def chat_completions(request: Request, body: ChatRequest) -> Response:
         retrieval=body.retrieval,
     )
     until, wish = deadline(request), wish_of(request.headers.get("cache-control"))
-    exchange = here.answering.open(asked, asking, pins(request, asking.principal), until, request.state.trace, wish)
+    seat = here.limits.seat(asking)
+    exchange = here.answering.open(
+        asked, asking, pins(request, asking.principal), until, seat, request.state.trace, wish
+    )
     include_usage = body.stream_options is not None and body.stream_options.include_usage
     wire = OpenAIWire(exchange, body.model, include_usage, body.ignored())
-    admission = here.limits.admit(asking, exchange.most())
+    admission = here.limits.admit(asking, exchange.most(), None if here.answering.reuses else seat)
     return AnswerResponse(exchange, here.answering.events(exchange), wire, admission, stream=bool(body.stream))
 
 

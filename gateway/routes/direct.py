@@ -1,4 +1,4 @@
-"""Routes that everybody takes: the body goes from its bytes into its schema, once it is known who sends it."""
+"""Routes that ask a model: the body goes from its bytes into its schema, once it is known who sends it."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar, cast
@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from gateway.http.bounds import check_size, refused
-from gateway.parts import caller
+from gateway.parts import caller, parts
 
 Schema = TypeVar("Schema", bound=BaseModel)
 _NOT_SAID = b'"is not said to be JSON"'
@@ -26,7 +26,8 @@ class Direct(APIRoute):
         schema, handler = cast("type[BaseModel]", self.body_field.field_info.annotation), self.endpoint
 
         async def direct(request: Request) -> Response:
-            await caller(request)
+            asking, here = await caller(request), parts(request)
+            here.limits.greet(asking, may_reuse=here.answering.reuses)  # to be refused has to cost nearly nothing
             response: Response = await handler(request, await _body(request, schema))
             return response
 

@@ -25,7 +25,7 @@ class Engine:
     seconds: float
     queue: int = 10_000
     now: float = 0.0
-    waiting: deque[float] = field(default_factory=deque)
+    waiting: deque["Question"] = field(default_factory=deque)
     running: int = 0
 
     def __call__(self) -> float:
@@ -50,45 +50,78 @@ class Run:
         return mean(took for at, took in self.first_words if since <= at < until)
 
 
-def simulate(engine: Engine, load: Callable[[float], float], seconds: float, concurrency: Concurrency) -> Run:
-    """Questions come at random, `load(now)` a second, whatever becomes of the others."""
+@dataclass(eq=False)
+class Question:
+    """One that was let in; `running` is when the engine has begun with it."""
+
+    began: float
+    running: bool = False
+    waited: float | None = None
+    over: bool = False
+
+
+def simulate(
+    engine: Engine,
+    load: Callable[[float], float],
+    seconds: float,
+    concurrency: Concurrency,
+    patience: float | None = None,
+) -> Run:
+    """Questions come at random, `load(now)` a second, whatever becomes of the others; who has no patience left goes."""
     run, random = Run(), Random(7)
-    events: list[tuple[float, int, str, float]] = [(0.0, 0, "asked", 0.0)]
+    events: list[tuple[float, int, str, Question]] = [(0.0, 0, "asked", Question(0.0))]
     order = 0
 
-    def later(after: float, kind: str, began: float) -> None:
+    def later(after: float, kind: str, question: Question) -> None:
         nonlocal order
         order += 1
-        heapq.heappush(events, (engine.now + after, order, kind, began))
+        heapq.heappush(events, (engine.now + after, order, kind, question))
 
-    def start(began: float) -> None:
+    def start(question: Question) -> None:
         engine.running += 1
-        later(0.1 * engine.seconds, "heard", began)
-        later(engine.seconds, "done", began)
+        question.running = True
+        later(0.1 * engine.seconds, "heard", question)
+        later(engine.seconds, "done", question)
+
+    def ask(question: Question) -> None:
+        if patience is not None:
+            later(patience, "gone", question)
+        if engine.running < engine.slots:
+            start(question)
+        elif len(engine.waiting) < engine.queue:
+            engine.waiting.append(question)
+        else:
+            run.pushed_back += 1
+            concurrency.pushed_back()
+            end(question)
+
+    def end(question: Question) -> None:
+        question.over = True
+        concurrency.leaves("acme")
+        if question.running:
+            engine.running -= 1
+        while engine.waiting and engine.running < engine.slots:
+            if not (following := engine.waiting.popleft()).over:
+                start(following)
 
     while events and events[0][0] < seconds:
-        engine.now, _, kind, began = heapq.heappop(events)
+        engine.now, _, kind, question = heapq.heappop(events)
         if kind == "asked":
-            later(random.expovariate(load(engine.now)), "asked", 0.0)
+            later(random.expovariate(load(engine.now)), "asked", question)
             run.limits.append((engine.now, concurrency.limit))
-            if concurrency.enters("interactive"):
-                if engine.running < engine.slots:
-                    start(engine.now)
-                elif len(engine.waiting) < engine.queue:
-                    engine.waiting.append(engine.now)
-                else:
-                    run.pushed_back += 1
-                    concurrency.pushed_back(engine.now)
-                    concurrency.leaves()
+            if concurrency.enters("interactive", "acme"):
+                ask(Question(engine.now))
+        elif question.over:
+            continue
         elif kind == "heard":
-            concurrency.heard(began, engine.now - began)
-            run.first_words.append((engine.now, engine.now - began))
-        else:
+            question.waited = concurrency.heard(question.began)
+            run.first_words.append((engine.now, question.waited))
+        elif kind == "done":
             run.done.append(engine.now)
-            concurrency.leaves()
-            engine.running -= 1
-            if engine.waiting:
-                start(engine.waiting.popleft())
+            end(question)
+        else:
+            concurrency.cut_off(question.began, question.waited)
+            end(question)
     return run
 
 
@@ -143,15 +176,64 @@ def test_with_little_to_do_the_limit_is_not_touched() -> None:
 
 def test_batches_are_let_in_while_there_is_room_to_spare() -> None:
     concurrency = Concurrency(16, GOAL)
-    assert sum(concurrency.enters("batch") for _ in range(20)) == 12
-    assert sum(concurrency.enters("interactive") for _ in range(20)) == 4
-    assert not concurrency.enters("batch")
-    concurrency.leaves()
-    assert not concurrency.enters("batch"), "who waits for an answer comes first"
-    assert concurrency.enters("interactive")
+    assert sum(concurrency.enters("batch", "acme") for _ in range(20)) == 12
+    assert sum(concurrency.enters("interactive", "acme") for _ in range(20)) == 4
+    assert not concurrency.enters("batch", "acme")
+    concurrency.leaves("acme")
+    assert not concurrency.enters("batch", "acme"), "who waits for an answer comes first"
+    assert concurrency.enters("interactive", "acme")
 
 
 def test_at_least_one_is_let_in_of_whatever_priority() -> None:
     concurrency = Concurrency(1, GOAL)
-    assert concurrency.enters("batch")
-    assert not concurrency.enters("interactive")
+    assert concurrency.enters("batch", "acme")
+    assert not concurrency.enters("interactive", "acme")
+
+
+@pytest.mark.parametrize("patience", [2.0, 1.0])
+@pytest.mark.parametrize(("slots", "seconds"), [(8, 0.5), (32, 0.5), (64, 0.6)])
+def test_callers_who_do_not_wait_long_are_answered_too(slots: int, seconds: float, patience: float) -> None:
+    """Only the quick ones are ever heard, and many whose first word came in time leave before the last."""
+    engine, capacity = Engine(slots, seconds), slots / seconds
+    concurrency = Concurrency(256, GOAL, engine)
+    run = simulate(engine, lambda _: 5 * capacity, 90, concurrency, patience)
+    assert run.rate(20, 90) >= 0.5 * capacity
+
+
+def test_one_tenant_does_not_keep_another_out() -> None:
+    concurrency = Concurrency(16, GOAL, engine := Engine(1, 1.0))
+    assert sum(concurrency.enters("interactive", "acme") for _ in range(20)) == 16, "alone it may have all"
+    for _ in range(6):
+        concurrency.leaves("acme")
+    for _ in range(6):
+        assert concurrency.enters("interactive", "other")
+    assert not concurrency.enters("interactive", "other")
+    concurrency.leaves("acme")
+    assert not concurrency.enters("interactive", "acme"), "it has more than half, and another wants in"
+    assert concurrency.enters("interactive", "other")
+    for _ in range(3):
+        concurrency.leaves("acme")
+    assert concurrency.enters("interactive", "acme"), "half is its own"
+    engine.now += 4
+    while concurrency.enters("interactive", "acme"):
+        continue
+    assert concurrency.running == 16, "nobody else wanted in for a while"
+
+
+def test_who_finds_it_taken_by_one_other_gets_in_all_the_same() -> None:
+    concurrency = Concurrency(256, GOAL, Engine(1, 1.0))
+    while concurrency.enters("interactive", "acme"):
+        continue
+    assert (concurrency.running, concurrency.enters("interactive", "other")) == (64, True)
+    assert sum(concurrency.enters("interactive", "other") for _ in range(99)) == 7, "an eighth"
+
+
+def test_who_is_cut_off_at_once_changes_nothing() -> None:
+    """What callers do cannot take places from others."""
+    concurrency = Concurrency(256, GOAL, engine := Engine(1, 1.0))
+    for _ in range(500):
+        assert concurrency.enters("interactive", "acme")
+        began, engine.now = engine.now, engine.now + 0.2
+        concurrency.cut_off(began)
+        concurrency.leaves("acme")
+    assert concurrency.limit == 64

@@ -1,18 +1,17 @@
 """What an answer takes of the engine, generation by generation, and whom its time is charged to."""
 
-import asyncio
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
 
 from gateway.limits.concurrency import Concurrency
+from gateway.limits.seat import Seat
 from gateway.metering import EngineMeter, Tab
 from gateway.release import ModelVersion
 from gateway.telemetry.metrics import Metrics
 from serving.cost import Tokens
-from serving.errors import EngineAborted, EngineUnavailable, GenerationError, GenerationTimeout
+from serving.errors import EngineAborted, EngineUnavailable, GenerationError
 from serving.generator import Finish, GenerationRequest, Message, Sampling
 from serving.manifest import Price
 from serving.scripted import Script, ScriptedGenerator
@@ -34,7 +33,11 @@ class Clock:
 def tab(*pieces: str | GenerationError, refused: GenerationError | None = None, clock: Callable[[], float]) -> Tab:
     generator = ScriptedGenerator(lambda _: Script(pieces, refused))
     model = ModelVersion(pinned_manifest(), generator, lambda text: len(text.split()))
-    return EngineMeter(3_600.0, Metrics(["acme"]), Concurrency(8, 1.0), clock).tab("acme", model)
+    return EngineMeter(3_600.0, Metrics(["acme"]), clock).tab("acme", model, seat())
+
+
+def seat() -> Seat:
+    return Seat(Concurrency(8, 1.0), "acme", "interactive", lambda _: None)
 
 
 async def run(one: Tab, leave_after: int | None = None) -> list[object]:
@@ -88,7 +91,7 @@ async def test_what_the_engine_refused_took_nothing() -> None:
 
 async def test_the_time_of_all_endings_is_charged_and_the_rest_is_idle() -> None:
     clock, metrics = Clock(), Metrics(["acme"])
-    meter = EngineMeter(3_600.0, metrics, Concurrency(8, 1.0), clock)
+    meter = EngineMeter(3_600.0, metrics, clock)
 
     async def takes_a_second(seconds: float) -> None:
         clock.now += 1.0
@@ -98,8 +101,8 @@ async def test_the_time_of_all_endings_is_charged_and_the_rest_is_idle() -> None
     model = ModelVersion(pinned_manifest(), generator, lambda text: len(text.split()))
     clock.now += 10.0
     with pytest.raises(EngineAborted):
-        await run(meter.tab("acme", model))
-    await run(meter.tab("stranger", model), leave_after=1)
+        await run(meter.tab("acme", model, seat()))
+    await run(meter.tab("stranger", model, seat()), leave_after=1)
     clock.now += 7.0
     meter.bill()
     told = {
@@ -112,21 +115,3 @@ async def test_the_time_of_all_endings_is_charged_and_the_rest_is_idle() -> None
     work = {"acme": 5 * 1.0 + 2 * 2.0, "other": 5 * 1.0 + 1 * 2.0}  # a prompt and two words, a prompt and one
     assert idle == pytest.approx(17.0)
     assert told == {tenant: pytest.approx(4.0 * part / 16.0) for tenant, part in work.items()}
-
-
-@pytest.mark.parametrize("ended", [GenerationTimeout("total", 0.9), asyncio.CancelledError()], ids=["deadline", "left"])
-async def test_who_waits_in_vain_counts_for_how_many_are_let_in(ended: BaseException) -> None:
-    """With deadlines below the goal every slow one is cut off, and those that came in time say that all is well."""
-    clock = Clock()
-    concurrency = Concurrency(16, 1.0, clock)
-    meter = EngineMeter(0.0, Metrics(), concurrency, clock)
-    model = ModelVersion(pinned_manifest(), ScriptedGenerator(lambda _: Script(("Well",))), len)
-    for waited in (*([0.05] * 8), *([0.9] * 8)):
-        asked = meter.tab("acme", model)
-        clock.now += waited
-        with contextlib.suppress(type(ended)):
-            async with asked.generate(ASKED) as pieces:
-                if waited > 0.5:
-                    raise ended
-                await anext(pieces)
-    assert concurrency.limit < 16

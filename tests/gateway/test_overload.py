@@ -91,7 +91,7 @@ def test_a_caller_may_have_less_time_and_the_engine_is_free_when_it_is_over(tmp_
             assert (end.name, end.data["error"]["code"]) == ("error", "deadline_exceeded")
         else:
             assert (told.status_code, told.json()["error"]["code"]) == (504, "deadline_exceeded")
-        assert engines.running(port) == 0
+        until(lambda: engines.running(port) == 0)
         assert house.ask().status_code == 200, "one who is in a hurry takes the engine from nobody"
 
 
@@ -106,3 +106,33 @@ def test_what_is_no_time_is_refused(house: House, seconds: str) -> None:
     for path, body in (("/v1/answer", {"question": REFUND_QUESTION}), ("/v1/search", {"query": REFUND_QUESTION})):
         told = house.post(path, body, **{"x-request-timeout": seconds})
         assert (told.status_code, told.json()["error"]["param"]) == (422, "x-request-timeout")
+
+
+def test_an_engine_that_is_busy_is_ready(tmp_path: Path) -> None:
+    with running_engines() as engines:
+        behaviour = Behaviour(STABLE.served_name, tokens=PIECES, delay=0.3, slots=1, queue=0)
+        house = make_house(tmp_path, engine_url=f"http://127.0.0.1:{(port := engines.start(behaviour))}")
+        with gateway(house), ThreadPoolExecutor(1) as threads:
+            asked = threads.submit(house.ask)
+            until(lambda: engines.running(port) == 1)
+            assert house.ask().status_code == 429
+            ready = house.client.get("/readyz")
+            assert (ready.status_code, ready.json()["checks"]["engine"]) == (200, "ready")
+            assert asked.result().status_code == 200
+
+
+def test_answers_that_are_kept_are_given_however_busy_the_engine_is(tmp_path: Path) -> None:
+    with (
+        slow_engine(tmp_path, engine_connections=1, cache="process") as (house, engines, port),
+        ThreadPoolExecutor(1) as threads,
+    ):
+        until(lambda: house.ask().headers.get("x-twinpin-cache") == "hit")
+        answers = house.count("twinpin_answers_total")
+        other = "How many days of annual leave does every employee have?"
+        asked = threads.submit(house.ask, other)
+        until(lambda: engines.running(port) == 1)
+        assert house.ask("Who is paid how much?").status_code == 429
+        kept = house.ask()
+        assert (kept.status_code, kept.headers["x-twinpin-cache"]) == (200, "hit")
+        assert asked.result().status_code == 200
+        assert house.count("twinpin_answers_total") == answers + 2, "those who were refused left no record"

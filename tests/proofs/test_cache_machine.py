@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 
 from gateway.answering import Answering
 from gateway.answers.events import Delta, Sources, Verdict
-from gateway.answers.exchange import Asked
+from gateway.answers.exchange import Asked, Exchange
 from gateway.answers.prompting import Prompting
 from gateway.audit import Audit
 from gateway.cache.answers import Answers, Freshness
@@ -28,7 +28,8 @@ from gateway.cache.reusing import Reusing
 from gateway.cache.wishes import WISHLESS, Wish
 from gateway.caller import Caller
 from gateway.limits.concurrency import Concurrency
-from gateway.metering import EngineMeter
+from gateway.limits.seat import Seat
+from gateway.metering import EngineMeter, Tab
 from gateway.release import IndexVersion, ModelVersion, ResolvedPins
 from gateway.telemetry.metrics import Metrics
 from retrieval.live import LiveIndex
@@ -95,12 +96,17 @@ class CacheMachine(Machine):
 
     def open(self, pins: Pins) -> None:
         super().open(pins)
-        meter = EngineMeter(0.0, self.metrics, Concurrency(64, PATIENCE))
+        meter = EngineMeter(0.0, self.metrics)
+        self.concurrency = Concurrency(64, PATIENCE)
         names = Names(b"a secret that only these tests have")
         answers = Answers(
             self.store, names, self.world.catalog, self.metrics, seconds=3_600.0, freshness=self.freshness
         )
-        reusing = Reusing(answers, self.metrics, lambda one: meter.tab("t", one.pins.model_version), PATIENCE)
+
+        def tab(one: Exchange) -> Tab:
+            return meter.tab("t", one.pins.model_version, one.tab.seat.another())
+
+        reusing = Reusing(answers, self.metrics, tab, PATIENCE)
         self.answering = Answering(cast("Audit", Unrecorded()), self.metrics, meter, Prompting(), reusing)
         self.following = Following(self.world.catalog, self.store, self.metrics.cache_purged, self.store.sweep)
         self.run(self.following.look())
@@ -153,7 +159,8 @@ class CacheMachine(Machine):
         asked = Asked(question, (), Narrowing())
         deadline = asyncio.get_running_loop().time() + PATIENCE
         caller = Caller(principal(who), "key:proof")
-        exchange = self.answering.open(asked, caller, self.pins(self.world.board.stable), deadline, wish=wish)
+        seat = Seat(self.concurrency, "t", "interactive", lambda _: None)
+        exchange = self.answering.open(asked, caller, self.pins(self.world.board.stable), deadline, seat, wish=wish)
         seen: dict[type, Any] = {}
         words = []
         async for event in self.answering.events(exchange):

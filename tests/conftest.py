@@ -1,6 +1,7 @@
 """What several suites share."""
 
 import os
+import secrets
 import shutil
 import socket
 import tempfile
@@ -13,9 +14,11 @@ import pytest
 from deploy.local import Stack
 from deploy.sampling import DOCUMENTS, sample_keys
 from deploy.settings import Settings
+from tests.postgres import TEMPLATE, Postgres, running_catalogs
 
 ROOT = Path(__file__).parent.parent
 MEMORY, ROOM = Path("/dev/shm"), 4 << 30
+PORTS = range(10_000, 32_000)  # below those that systems give out by themselves
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -62,10 +65,31 @@ class RealEngine:
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on, and that nobody who asks the system for one is given meanwhile."""
+    while True:
+        port = secrets.choice(PORTS)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One server for all, with a database that is a new catalog's."""
+    with running_catalogs() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
+    """A new catalog of each database: a file, or a URL."""
+    if request.param == "sqlite":
+        return tmp_path / "catalog.db"
+    server: Postgres = request.getfixturevalue("postgres")
+    return server.create(TEMPLATE)
 
 
 @pytest.fixture(scope="session")

@@ -53,7 +53,7 @@ class Postgres:
 
 
 @contextmanager
-def running_postgres() -> Iterator[Postgres]:
+def _running_postgres() -> Iterator[Postgres]:
     """Make a cluster and serve it; the server refuses to be root, and then runs as `postgres`."""
     programs, owner = _programs(), _owner()
     directory = Path(tempfile.mkdtemp(prefix="pg"))  # short, as the name of a socket has to be
@@ -72,7 +72,7 @@ def running_postgres() -> Iterator[Postgres]:
 @contextmanager
 def running_catalogs() -> Iterator[Postgres]:
     """A server with a database that is a new catalog's, `TEMPLATE`."""
-    with running_postgres() as server:
+    with _running_postgres() as server:
         server.run(f"CREATE DATABASE {TEMPLATE}")
         with ThreadPoolExecutor(1) as aside:  # where no event loop is
             aside.submit(asyncio.run, _make(server.url(TEMPLATE))).result()

@@ -1,10 +1,8 @@
 """The generator's contract on the script, on the client against the stand-in server, and on a real vLLM."""
 
 import re
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Protocol
 
 import aiohttp
 import pytest
@@ -16,23 +14,10 @@ from serving.replicas import ReplicatedGenerator
 from serving.scripted import Script, ScriptedGenerator
 from serving.scripted_server import Behaviour, scripted_app
 from serving.vllm_client import Timeouts, VllmGenerator
+from tests.conftest import RealEngine, free_port
 from tests.contracts.generator import GeneratorContract, Subject
 
 TIMEOUTS = Timeouts(connect=2, first_piece=60, between_pieces=30, total=120)
-
-
-class RealEngine(Protocol):
-    """What the session's fixture gives: a running vLLM."""
-
-    url: str
-    model: str
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @asynccontextmanager

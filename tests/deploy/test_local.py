@@ -16,15 +16,10 @@ from deploy import engine
 from deploy.local import Stack, StackError
 from deploy.pinboard import ReleaseConfigError
 from deploy.settings import Settings
+from tests.conftest import free_port
 
 RELEASES = Path(__file__).resolve().parents[2] / "deploy" / "releases.yaml"
 Answer = TypeVar("Answer")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

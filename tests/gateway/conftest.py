@@ -10,7 +10,6 @@ from starlette.testclient import TestClient
 import gateway.telemetry.exposition
 from gateway.app import create_app
 from tests.gateway.house import REFUND, House, make_house, opening
-from tests.postgres import TEMPLATE, Postgres, running_catalogs
 
 
 @pytest.fixture(autouse=True)
@@ -24,22 +23,6 @@ def logged() -> Iterator[list[structlog.typing.EventDict]]:
 def every_scrape_is_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a test sees what it has just caused."""
     monkeypatch.setattr(gateway.telemetry.exposition, "_FRESH_SECONDS", 0.0)
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    """One server for all."""
-    with running_catalogs() as server:
-        yield server
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def where(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
-    """A new catalog of each database: a file, or a URL."""
-    if request.param == "sqlite":
-        return tmp_path / "catalog.db"
-    server: Postgres = request.getfixturevalue("postgres")
-    return server.create(TEMPLATE)
 
 
 @pytest.fixture

@@ -6,10 +6,14 @@ import json
 import re
 import sqlite3
 from collections.abc import AsyncIterator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import asyncpg
@@ -47,6 +51,7 @@ from serving.manifest import GroundingRule, ModelManifest, Price, Rewriting, loa
 from serving.scripted import Script, ScriptedGenerator, pieces_of
 
 BOARD = read_pinboard(Path(__file__).parent.parent.parent / "deploy" / "releases.yaml")
+PINNED = load_manifest(BOARD.model_manifest())
 DIMENSIONS = 256
 
 REFUND = "Customers may ask for a refund within 45 days of purchase."
@@ -294,10 +299,9 @@ def pinned_recipe() -> IndexRecipe:
 
 def pinned_manifest(label: str = "test", **changed: Any) -> ModelManifest:
     """The pinned model version, likewise."""
-    pinned = load_manifest(BOARD.model_manifest())
-    prompt = replace(pinned.prompt, abstention="I do not know.")
+    prompt = replace(PINNED.prompt, abstention="I do not know.")
     manifest = replace(
-        pinned,
+        PINNED,
         prompt=prompt,
         grounding=GroundingRule(0.6),
         context_tokens=2_000,
@@ -316,14 +320,31 @@ def make_house(folder: Path, **settings: Any) -> House:
     """Keys, settings and fakes; `opening` makes the parts of them."""
     model, served = Model(), {pinned_manifest().served_name}
     opened = Settings(data=folder, releases=folder / "releases.yaml", **settings)
-    keys = dict(make_keys(opened.keys, list(CALLERS)))
-    house = House(opened, keys, model, _scripted(model, served), served)
+    house = House(opened, _hand_out(opened.keys), model, _scripted(model, served), served)
     house.pin(Pin(house.describe(pinned_recipe())), Pin(house.describe(pinned_manifest())))
     return house
 
 
 def _scripted(model: Model, served: set[str]) -> ScriptedGenerator:
     return ScriptedGenerator(model, models=served, delay=1.0, sleep=model.wait)
+
+
+def _hand_out(path: Path) -> dict[str, str]:
+    """A key for each caller: the same ones in each new file, as making them takes longer than most tests."""
+    if path.exists():
+        return dict(make_keys(path, list(CALLERS)))
+    keys, written = _keys()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(0o600)
+    path.write_bytes(written)
+    return dict(keys)
+
+
+@cache
+def _keys() -> tuple[dict[str, str], bytes]:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "keys.yaml"
+        return dict(make_keys(path, list(CALLERS))), path.read_bytes()
 
 
 def make_keys(path: Path, names: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -338,11 +359,35 @@ def opening(house: House, corpus: Sequence[Seeded] = CORPUS) -> Opening:
 
     @asynccontextmanager
     async def opened(settings: Settings, metrics: Metrics) -> AsyncIterator[Parts]:
+        if corpus is CORPUS:
+            _furnish(house)
         async with open_parts(settings, metrics, lambda *_: house.reach(corpus)) as parts:
             house.limits, house.readiness = parts.limits, parts.readiness
             yield parts
 
     return opened
+
+
+def _furnish(house: House) -> None:
+    """Give a new house a copy of a catalog and a store that were seeded once."""
+    catalog, name = house.settings.catalog, pinned_recipe().name
+    if isinstance(catalog, Path) and not catalog.exists() and name not in house.stores:
+        written, store = _seeded()
+        catalog.write_bytes(written)
+        house.stores[name] = deepcopy(store)
+
+
+@cache
+def _seeded() -> tuple[bytes, MemoryStore]:
+    with TemporaryDirectory() as folder, ThreadPoolExecutor(1) as aside:  # where no event loop is
+        path, store = Path(folder) / "catalog.db", MemoryStore()
+        aside.submit(asyncio.run, _seed_once(path, store)).result()
+        return path.read_bytes(), store
+
+
+async def _seed_once(path: Path, store: MemoryStore) -> None:
+    async with Catalog.open(path) as catalog:
+        await seed(CORPUS, pinned_recipe(), catalog, store)
 
 
 async def seed(corpus: Sequence[Seeded], recipe: IndexRecipe, catalog: Catalog, store: MemoryStore) -> None:

@@ -1,5 +1,6 @@
 """What a deployment can set; the only online reader of the environment."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -127,8 +128,8 @@ class Settings(BaseSettings, Layout):
 
     @property
     def engine_urls(self) -> tuple[str, ...]:
-        """Every replica of the engine."""
-        return tuple(filter(None, map(str.strip, self.engine_url.split(","))))
+        """Every replica of the engine, once."""
+        return tuple(dict.fromkeys(url.rstrip("/") for url in _listed(self.engine_url)))
 
     @property
     def measured_tenants(self) -> frozenset[str]:
@@ -142,4 +143,9 @@ class Settings(BaseSettings, Layout):
 
 
 def _named(told: str | None) -> frozenset[str]:
-    return frozenset(filter(None, map(str.strip, (told or "").split(","))))
+    return frozenset(_listed(told or ""))
+
+
+def _listed(told: str) -> Iterator[str]:
+    """What stands between commas."""
+    return filter(None, map(str.strip, told.split(",")))

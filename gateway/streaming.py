@@ -6,7 +6,7 @@ connection to the engine and so frees it.
 
 import asyncio
 from collections.abc import AsyncGenerator, Coroutine, Mapping
-from contextlib import AbstractAsyncContextManager, aclosing
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
 from typing import Any, Protocol, cast
 
 import msgspec
@@ -69,7 +69,9 @@ class AnswerResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer until done or until the client has gone."""
-        async with self._admission as admission:
+        async with AsyncExitStack() as stack:
+            async with asyncio.timeout_at(self._exchange.deadline):
+                admission = await stack.enter_async_context(self._admission)
             scope["state"]["limits"] = admission.headers
             if self._stream:
                 sending = self._send_stream(send, scope["state"], admission)
@@ -112,7 +114,8 @@ class AnswerResponse(Response):
                 async for event in events:
                     told = self._wire.event(event)
                     if isinstance(event, Sources):  # always the first
-                        await send(_start(self._made_by(event, state) | _EVENT_STREAM))
+                        timing = {"server-timing": server_timing(event.timings)}
+                        await send(_start(self._made_by(event, state) | _EVENT_STREAM | timing))
                         told = self._wire.head() + told
                         started = True
                     if told:

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -68,6 +69,7 @@ class VllmGenerator:
 
     def __init__(self, base_url: str, *, timeouts: Timeouts, connections: int) -> None:
         self._base = base_url.rstrip("/")
+        self._shown = _without_user(self._base)
         self._timeouts = timeouts
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=connections, keepalive_timeout=KEEPALIVE_SECONDS),
@@ -90,7 +92,7 @@ class VllmGenerator:
         await self._get("/health")
         served = decode_models(await self._get("/v1/models"))
         if model not in served:
-            raise EngineRefused(f"the engine at {self._base} does not serve {model!r}", status=404)
+            raise EngineRefused(f"the engine at {self._shown} does not serve {model!r}", status=404)
         async with self.generate(_probe(model)) as pieces:
             async for _ in pieces:
                 pass
@@ -122,19 +124,25 @@ class VllmGenerator:
                     allow_redirects=False,
                 )
         except aiohttp.ConnectionTimeoutError as error:
-            told = f"the engine at {self._base} took no connection within {self._timeouts.connect:g} s"
+            told = f"the engine at {self._shown} took no connection within {self._timeouts.connect:g} s"
             raise EngineGone(told) from error
         except TimeoutError as error:
             raise clock.passed() from error
         except aiohttp.ClientConnectorError as error:
-            raise EngineGone(f"the engine at {self._base} cannot be reached") from error
+            raise EngineGone(f"the engine at {self._shown} cannot be reached") from error
         except aiohttp.ClientConnectionError as error:
-            raise EngineUnavailable(f"the engine at {self._base} closed the connection") from error
+            raise EngineUnavailable(f"the engine at {self._shown} closed the connection") from error
         except aiohttp.ClientError as error:
-            raise EngineUnavailable(f"the engine at {self._base} does not speak HTTP as expected") from error
+            raise EngineUnavailable(f"the engine at {self._shown} does not speak HTTP as expected") from error
         if response.status != 200:
             raise await _refusal(response, clock, queues=request is not None)
         return response
+
+
+def _without_user(url: str) -> str:
+    """An address that may be read by anybody: a password is not among it."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def _probe(model: str) -> GenerationRequest:

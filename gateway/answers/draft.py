@@ -69,7 +69,8 @@ class Draft:
 
     def sources(self) -> Sources:
         """What was found, and for which words where they are not the user's."""
-        return Sources(self._passages, self._searched_for, self.cache)
+        timings = {**self.timings, "sources": time.perf_counter() - self._started}
+        return Sources(self._passages, self._searched_for, self.cache, timings)
 
     def asks(self, prompt: Prompt, *, structured: bool = False) -> None:
         """The model is about to be asked; only the passages it is shown can be cited, and only their sources linked.

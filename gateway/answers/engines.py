@@ -1,6 +1,7 @@
 """Opens the engine that the settings name, and tells log and metrics what becomes of its replicas."""
 
 from collections.abc import Iterable
+from itertools import chain, count
 from urllib.parse import urlsplit
 
 import structlog
@@ -21,15 +22,21 @@ def engine_of(settings: Settings, metrics: Metrics) -> Generator:
     most, timeouts = settings.engine_connections, Timeouts(total=settings.answer_seconds)
     patience = min(timeouts.first_piece, settings.answer_seconds / 2)
     replicas = {
-        _told(url): VllmGenerator(url, timeouts=timeouts, connections=most + _PROBES) for url in settings.engine_urls
+        name: VllmGenerator(url, timeouts=timeouts, connections=most + _PROBES)
+        for name, url in named(settings.engine_urls).items()
     }
     return ReplicatedGenerator(replicas, most=most, heard=EngineNews(metrics, replicas), patience=patience)
 
 
-def _told(url: str) -> str:
-    """An engine's name where people read it: its address alone."""
-    parts = urlsplit(url)
-    return parts.netloc.rpartition("@")[2] + parts.path.rstrip("/")
+def named(urls: Iterable[str]) -> dict[str, str]:
+    """Each by what people read of it, which is its address; by a number, too, where that is another one's as well."""
+    found: dict[str, str] = {}
+    for url in urls:
+        parts = urlsplit(url)
+        address = parts.netloc.rpartition("@")[2] + parts.path
+        names = chain([address], (f"{address} ({number})" for number in count(2)))
+        found[next(name for name in names if name not in found)] = url
+    return found
 
 
 class EngineNews:

@@ -1,6 +1,7 @@
 """What an answer is made of: one stream of events inside, whatever the wire."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Literal
 
@@ -17,12 +18,14 @@ Reuse = Literal["hit", "miss", "bypass"]
 class Sources:
     """The passages found, best first unless the model version has them otherwise; a citation's marker n is the n-th.
 
-    `searched_for` is the question that they were found for, None where that is the user's own.
+    `searched_for` is the question that they were found for, None where that is the user's own. `timings` are the
+    seconds that it took until here, per stage and altogether.
     """
 
     passages: tuple[Found, ...]
     searched_for: str | None = None
     cache: Reuse = "bypass"
+    timings: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

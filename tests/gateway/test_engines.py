@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 
 from deploy.pinboard import ReleaseConfigError
 from deploy.pins import Pin
-from gateway.answers.engines import engine_of
+from gateway.answers.engines import engine_of, named
 from gateway.app import Outside, create_app, open_parts
 from gateway.release import ModelVersion
 from gateway.settings import Settings
@@ -151,6 +151,13 @@ def test_an_engine_that_is_gone_is_said_once(tmp_path: Path, logged: list[dict[s
         told = {line["event"]: line["engine"] for line in logged if line["event"].startswith("engine_")}
         assert told == {"engine_out": f"127.0.0.1:{here.ports[0]}", "engine_lacks_model": f"127.0.0.1:{here.ports[1]}"}
         assert len(told) == sum(line["event"].startswith("engine_") for line in logged)
+
+
+def test_replicas_are_told_apart_whatever_they_differ_in() -> None:
+    told = ["http://a:1/", "https://a:1", "http://ana:secret@a:1", "http://a:1", "http://b:1/small"]
+    urls = Settings(engine_url=",".join(told)).engine_urls
+    assert urls == ("http://a:1", "https://a:1", "http://ana:secret@a:1", "http://b:1/small")
+    assert named(urls) == dict(zip(("a:1", "a:1 (2)", "a:1 (3)", "b:1/small"), urls, strict=True))
 
 
 def test_an_index_has_no_fallback(tmp_path: Path) -> None:

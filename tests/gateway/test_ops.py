@@ -6,6 +6,7 @@ from datetime import date
 from typing import Any
 
 import pytest
+from httpx2 import Response
 from structlog.typing import EventDict
 
 import gateway.health.readiness
@@ -15,7 +16,7 @@ from retrieval.findings import Findings
 from retrieval.search import Finder
 from serving.errors import EngineBusy, EngineUnavailable
 from serving.scripted import Script
-from tests.gateway.house import REFUND_QUESTION, House, pinned_manifest, pinned_recipe, stored
+from tests.gateway.house import REFUND_QUESTION, House, events, pinned_manifest, pinned_recipe, stored
 
 
 def test_search_shows_passages_with_places_and_scores(house: House) -> None:
@@ -155,10 +156,23 @@ def test_an_answers_headers_say_how_it_was_made(house: House, stream: bool) -> N
     assert house.ask(stream=stream).headers["x-twinpin-cache"] == "bypass"
 
 
+FOUND = ["retrieval", "embed", "search", "rerank", "pack", "confidence"]
+
+
+def _stages(response: Response) -> list[str]:
+    return re.findall(r"(\w+);dur=\d+\.\d", response.headers["server-timing"])
+
+
 def test_a_json_answer_has_its_timing_as_a_header(house: House) -> None:
-    stages = re.findall(r"(\w+);dur=(\d+\.\d)", house.ask().headers["server-timing"])
-    found = ["retrieval", "embed", "search", "rerank", "pack", "confidence"]
-    assert [stage for stage, _ in stages] == [*found, "prompt", "first_token", "generation", "grounding", "total"]
+    assert _stages(house.ask()) == [*FOUND, "prompt", "first_token", "generation", "grounding", "total"]
+
+
+def test_a_stream_has_the_timing_of_what_came_before_its_first_event(house: House) -> None:
+    asked = house.ask(stream=True)
+    assert _stages(asked) == _stages(house.chat(stream=True)) == [*FOUND, "prompt", "sources"]
+    (usage,) = (event.data for event in events(asked.content) if event.name == "usage")
+    assert [*usage["timings"]] == [*FOUND, "prompt", "first_token", "generation", "grounding", "total"], "and the rest"
+    assert _stages(house.ask(caller="eve", stream=True)) == [*FOUND, "sources"], "nothing to ask a model"
 
 
 async def test_an_engine_with_as_much_work_as_it_takes_is_ready() -> None:

@@ -24,6 +24,7 @@ from serving.generator import Finish, GenerationRequest, Message, Piece, Samplin
 from serving.scripted_server import Behaviour, Mode, scripted_app
 from serving.vllm_client import Timeouts, VllmGenerator
 from serving.vllm_wire import LONGEST_LINE, AnswerReader, Lines
+from tests.conftest import free_port
 
 MODEL = "scripted"
 PATIENT = Timeouts(connect=2, first_piece=5, between_pieces=5, total=10)
@@ -190,6 +191,14 @@ async def test_where_nobody_takes_the_connection_nobody_is() -> None:
         with pytest.raises(EngineGone, match=r"took no connection within 0\.3 s"):
             await answer(generator)
         await generator.close()
+
+
+async def test_an_error_shows_no_password() -> None:
+    generator = VllmGenerator(f"http://ana:secret@127.0.0.1:{free_port()}", timeouts=PATIENT, connections=2)
+    with pytest.raises(EngineGone, match="at http://127") as told:
+        await answer(generator)
+    assert "secret" not in str(told.value)
+    await generator.close()
 
 
 @pytest.mark.parametrize("status", [429, 503])

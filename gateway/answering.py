@@ -196,9 +196,11 @@ class Answering:
 async def _find(sought: Rewritten, exchange: Exchange, access: AccessFilter) -> Findings:
     """Find for the question as it stands alone, so that what is enough is decided for that as well."""
     index, narrowing = exchange.pins.index_version, exchange.asked.narrowing
-    limit, earlier = index.recipe.passages, sought.earlier
+    limit, earlier, deadline = index.recipe.passages, sought.earlier, exchange.deadline
     with exchange.trace.child("retrieval", spans.of_retrieval(exchange.pins)) as span:
-        findings = await index.finder.find(sought.question, access, narrowing, limit=limit, earlier=earlier)
+        findings = await index.finder.find(
+            sought.question, access, narrowing, limit=limit, earlier=earlier, deadline=deadline
+        )
         span.laps(findings.timings)
     return findings
 

@@ -1,5 +1,6 @@
 """Every long-lived object of the process, and what each route starts with: those parts and a verified caller."""
 
+import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from gateway.flipping.follower import Follower
 from gateway.flipping.watch import Watch
 from gateway.health.gates import Gates
 from gateway.health.readiness import Readiness
+from gateway.http.deadlines import deadline, patience
 from gateway.limits.admission import Limits
 from gateway.release import Forced, Release, ResolvedPins
 from gateway.scopes import NEEDED, operation
@@ -60,11 +62,17 @@ async def caller(request: Request, doing: str | None = None) -> Caller:
     """The verified caller, who may do this: what the request's route is for, unless said otherwise."""
     known: Caller | None = getattr(request.state, "caller", None)
     if known is None:  # a route that admits asks before its handler does: nobody is verified twice
-        known = request.state.caller = await parts(request).authenticator.caller(request.headers)
+        async with asyncio.timeout_at(patience(request, parts(request).settings.answer_seconds)):
+            known = request.state.caller = await parts(request).authenticator.caller(request.headers)
     wanted = operation(request)
     require(known.principal, *NEEDED[doing or wanted])
     parts(request).gates.require_open(wanted, known.principal.tenant)
     return known
+
+
+def until(request: Request) -> float:
+    """When it has to be over, by the event loop's clock. Invalid where its caller's seconds are none."""
+    return deadline(request, parts(request).settings.answer_seconds)
 
 
 def pins(request: Request, principal: Principal) -> ResolvedPins:

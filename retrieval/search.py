@@ -1,6 +1,7 @@
 """The finding: embed, score both legs, fuse, check access twice, show repetitions once, rerank, return the words."""
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -55,13 +56,15 @@ class Finder:
         *,
         limit: int,
         rerank_within: float = 0.5,
+        deadline: float = math.inf,
         earlier: Sequence[str] = (),
         confident: bool = True,
     ) -> Findings:
         """The best `limit` passages that `access` permits and the catalog confirms.
 
         What the `earlier` questions of the same conversation find, newest last, stays a candidate. A reranker has
-        `rerank_within` seconds. Unless it is to be `confident`, confidence is 0.0 and costs nothing.
+        `rerank_within` seconds, and at most half of those until the `deadline` (by the event loop's clock), which the
+        rest needs more. Unless it is to be `confident`, confidence is 0.0 and costs nothing.
         """
         clock, scope, since = _Clock(), access.scope, self._embedder.age
         wanted = max(limit * (_NEIGHBOURS if self._recipe.packing else 1), self._pairs)
@@ -72,7 +75,7 @@ class Finder:
         merged = list(gathered.merged(self._recipe.freshness))
         clock.lap("search")
         work = _Work(question, scope, since)
-        found, degraded = await self._rerank(work, merged[:wanted], rerank_within)
+        found, degraded = await self._rerank(work, merged[:wanted], min(rerank_within, _half_until(deadline)))
         clock.lap("rerank")
         packed = await self._packed(found, gathered.windows, limit)
         clock.lap("pack")
@@ -146,6 +149,10 @@ class _Work:
     question: str
     scope: str
     since: int
+
+
+def _half_until(deadline: float) -> float:
+    return (deadline - asyncio.get_running_loop().time()) / 2
 
 
 def _scaled(scores: Sequence[float]) -> list[float]:

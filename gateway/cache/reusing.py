@@ -33,7 +33,9 @@ class Reusing:
 
     async def make(self, exchange: Exchange, draft: Draft, make: Make) -> AsyncGenerator[AnswerEvent]:
         """The same as `make` tells, by whichever way is right."""
-        async with aclosing(await self._way(exchange, draft, make)) as events:
+        async with asyncio.timeout_at(exchange.deadline):
+            way = await self._way(exchange, draft, make)
+        async with aclosing(way) as events:
             async for event in events:
                 yield event
 
@@ -68,12 +70,16 @@ class Reusing:
         """Nothing is awaited between looking for a flight and starting this one."""
         deadline = asyncio.get_running_loop().time() + self._seconds
         own = replace(exchange, tab=self._tab(exchange), deadline=deadline)
-        kept = partial(self._answers.keep, place, own, draft)
+        kept = partial(self._keep, place, own, draft)
         flight = self._flights.start(self._key(place), own, draft, make(own, draft), kept)
         async with flight.boarded(exchange.tab, exchange.deadline) as events:
             async for event in events:
                 exchange.follows(own)
                 yield event
+
+    async def _keep(self, place: Place, exchange: Exchange, draft: Draft) -> None:
+        async with asyncio.timeout_at(exchange.deadline):
+            await self._answers.keep(place, exchange, draft)
 
     async def _share(
         self, flight: Flight, place: Place, exchange: Exchange, draft: Draft, make: Make
@@ -82,7 +88,9 @@ class Reusing:
         async with flight.boarded(exchange.tab, exchange.deadline) as events:
             async for event in events:
                 if isinstance(event, Sources):
-                    if not await self._answers.confirms(place, flight.draft.findings):
+                    async with asyncio.timeout_at(exchange.deadline):
+                        confirmed = await self._answers.confirms(place, flight.draft.findings)
+                    if not confirmed:
                         break
                     self._metrics.cache("hit", "shared")
                     draft.joins(flight.draft)

@@ -1,5 +1,6 @@
 """Around every request, in plain ASGI: its id, the limit on its body, its count and its duration."""
 
+import asyncio
 import re
 import secrets
 import time
@@ -35,6 +36,7 @@ class RequestEdge:
             return
         state = scope.setdefault("state", {})
         state["request_id"] = request_id = _request_id(scope)
+        state["arrived"] = asyncio.get_running_loop().time()
         started, status = time.perf_counter(), 499
 
         async def counted(message: Message) -> None:

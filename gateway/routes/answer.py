@@ -8,9 +8,8 @@ from starlette.responses import Response
 from gateway.answers.exchange import Asked
 from gateway.cache.wishes import wish_of
 from gateway.errors import Invalid, NotFound
-from gateway.http.deadlines import deadline
 from gateway.http.wire import NativeWire, OpenAIWire
-from gateway.parts import caller, parts, pins
+from gateway.parts import caller, parts, pins, until
 from gateway.routes.direct import Direct
 from gateway.schemas import LONGEST_QUESTION, AnswerRequest, ChatRequest, Turn, narrowing_of
 from gateway.streaming import AnswerResponse
@@ -34,10 +33,10 @@ async def answer(request: Request, body: AnswerRequest) -> Response:
         user=body.user,
         retrieval=body.retrieval,
     )
-    until, wish = deadline(request), wish_of(request.headers.get("cache-control"))
+    deadline, wish = until(request), wish_of(request.headers.get("cache-control"))
     seat = here.limits.seat(asking)
     exchange = here.answering.open(
-        asked, asking, pins(request, asking.principal), until, seat, request.state.trace, wish
+        asked, asking, pins(request, asking.principal), deadline, seat, request.state.trace, wish
     )
     admission = here.limits.admit(asking, exchange.most(), None if here.answering.reuses else seat)
     return AnswerResponse(
@@ -61,10 +60,10 @@ async def chat_completions(request: Request, body: ChatRequest) -> Response:
         user=body.user,
         retrieval=body.retrieval,
     )
-    until, wish = deadline(request), wish_of(request.headers.get("cache-control"))
+    deadline, wish = until(request), wish_of(request.headers.get("cache-control"))
     seat = here.limits.seat(asking)
     exchange = here.answering.open(
-        asked, asking, pins(request, asking.principal), until, seat, request.state.trace, wish
+        asked, asking, pins(request, asking.principal), deadline, seat, request.state.trace, wish
     )
     include_usage = body.stream_options is not None and body.stream_options.include_usage
     wire = OpenAIWire(exchange, body.model, include_usage, body.ignored())

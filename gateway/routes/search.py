@@ -7,9 +7,8 @@ import msgspec
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from gateway.http.deadlines import deadline
 from gateway.http.wire import passage
-from gateway.parts import caller, parts, pins
+from gateway.parts import caller, parts, pins, until
 from gateway.routes.admitted import Admitted
 from gateway.schemas import SearchRequest, narrowing_of
 from gateway.streaming import server_timing
@@ -26,9 +25,14 @@ async def search(request: Request, body: SearchRequest) -> Response:
     resolved = pins(request, principal)
     finder = resolved.index_version.finder
     with request.state.trace.child("retrieval", of_retrieval(resolved)) as span:
-        async with asyncio.timeout_at(deadline(request)):
+        async with asyncio.timeout_at(deadline := until(request)):
             findings = await finder.find(
-                body.query, access_filter(principal), narrowing_of(body.filter), limit=body.limit, confident=False
+                body.query,
+                access_filter(principal),
+                narrowing_of(body.filter),
+                limit=body.limit,
+                deadline=deadline,
+                confident=False,
             )
         span.laps(findings.timings)
     here.metrics.found(resolved.index, findings)

@@ -13,6 +13,7 @@ from httpx2 import Response
 from serving.scripted_server import Behaviour
 from tests.engines import Engines, running_engines
 from tests.gateway.house import REFUND_QUESTION, House, events, make_house
+from tests.gateway.issuer import Issuer, entry, served, write_identity
 from tests.gateway.test_engines import STABLE, gateway, until
 
 SLOWLY, PIECES = 0.1, 10
@@ -93,6 +94,18 @@ def test_a_caller_may_have_less_time_and_the_engine_is_free_when_it_is_over(tmp_
             assert (told.status_code, told.json()["error"]["code"]) == (504, "deadline_exceeded")
         until(lambda: engines.running(port) == 0)
         assert house.ask().status_code == 200, "one who is in a hurry takes the engine from nobody"
+
+
+def test_a_callers_time_runs_while_their_issuer_is_asked(tmp_path: Path) -> None:
+    with served(Issuer(wait=5.0)) as issuer:
+        identity = entry(issuer, scopes={"default": ["ask"]})
+        house = make_house(tmp_path, identity=write_identity(tmp_path / "identity.yaml", identity))
+        with gateway(house):
+            began = time.monotonic()
+            headers = {"authorization": f"Bearer {issuer.token()}", "x-request-timeout": "0.5"}
+            told = house.client.post("/v1/answer", json={"question": REFUND_QUESTION}, headers=headers)
+            assert (told.status_code, told.json()["error"]["code"]) == (504, "deadline_exceeded")
+            assert time.monotonic() - began < 4.0
 
 
 def test_a_caller_has_no_more_time_than_the_deployment_gives(tmp_path: Path) -> None:

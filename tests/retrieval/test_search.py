@@ -1,6 +1,8 @@
 """Finding: what is dropped or only repeats is refilled, what a store leaks is never shown, rerankers may be late."""
 
 import asyncio
+import math
+import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -94,13 +96,20 @@ class World:
         reranker: Reranker | None = None,
         store: ChunkStore | None = None,
         within: float = 0.5,
+        left: float = math.inf,
         today: date = TODAY,
         earlier: Sequence[str] = (),
     ) -> Findings:
         embedder = HashEmbedder(64)
         finder = Finder(self.recipe, embedder, store or self.store, self.catalog, reranker, today=lambda: today)
         return await finder.find(
-            question, access or reader("staff"), narrowing, limit=limit, rerank_within=within, earlier=earlier
+            question,
+            access or reader("staff"),
+            narrowing,
+            limit=limit,
+            rerank_within=within,
+            deadline=asyncio.get_running_loop().time() + left,
+            earlier=earlier,
         )
 
 
@@ -476,6 +485,13 @@ async def test_a_reranker_that_misses_its_deadline_leaves_the_fused_order(ranked
     findings = await ranked.find(reranker=Scripted(SCORES, seconds=5.0), within=0.02)
     assert (names(findings), findings.degraded) == (["first", "second"], True)
     assert [one.rerank for one in findings.passages] == [None, None]
+
+
+async def test_a_reranker_leaves_half_of_what_is_left_to_the_rest(ranked: World) -> None:
+    began = time.monotonic()
+    findings = await ranked.find(reranker=Scripted(SCORES, seconds=5.0), within=4.0, left=2.0)
+    assert (names(findings), findings.degraded) == (["first", "second"], True)
+    assert time.monotonic() - began < 2.0
 
 
 async def test_a_reranker_that_is_gone_leaves_the_fused_order(ranked: World) -> None:

@@ -48,6 +48,8 @@ class FrontedStore:
                 await self._shared.put(kept)
             except CacheUnavailable as error:
                 self._lost(error)
+            else:
+                self._found()
 
     async def drop(self, tenant: str, name: str) -> None:
         await self._front.drop(tenant, name)
@@ -56,6 +58,8 @@ class FrontedStore:
                 await self._shared.drop(tenant, name)
             except CacheUnavailable as error:
                 self._lost(error)
+            else:
+                self._found()
 
     async def purge(self, tenant: str, documents: Collection[str]) -> int:
         mine = await self._front.purge(tenant, documents)

@@ -19,7 +19,14 @@ READ_SECONDS, WRITE_SECONDS = 10, 60
 _OLDEST = (1, 19)
 _PORT = 6334
 _NAMED = "a Qdrant server is named as http://host:port or https://host:port, by its gRPC port and without a key"
-_CHANNEL = {"grpc.initial_reconnect_backoff_ms": 200, "grpc.max_reconnect_backoff_ms": 2_000}
+_CHANNEL = {
+    "grpc.initial_reconnect_backoff_ms": 200,
+    "grpc.max_reconnect_backoff_ms": 2_000,
+    # All requests share one connection: one that is dead, and was not reset, is noticed and left.
+    "grpc.keepalive_time_ms": 5_000,
+    "grpc.keepalive_timeout_ms": 2_000,
+    "grpc.http2.max_pings_without_data": 0,
+}
 _REASONS: Mapping[StatusCode, str] = {
     StatusCode.UNAVAILABLE: "cannot be reached over gRPC",
     StatusCode.DEADLINE_EXCEEDED: "does not answer in time",

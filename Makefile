@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test duel crash fuzz check bench load overload evaluate reranker environments locks clean
+.PHONY: help run test duel crash faults fuzz check bench load overload evaluate reranker environments locks clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -34,6 +34,9 @@ duel: .venv/.dev.stamp ## Hold finding to its oracle for an hour: 1,000,000 quer
 crash: .venv/.dev.stamp ## Kill a writing process and an answering one 1,000 times each, end 50, leave 1,000 times, and look at what is left
 	.venv/bin/python -m pytest --crash 1000 --sigterm 50 --leave 1000 tests/proofs/test_crash.py tests/proofs/test_records_crash.py \
 		tests/proofs/test_draining.py tests/proofs/test_leaving.py $(ARGS)
+
+faults: .venv/.dev.stamp ## Spoil every link of the gateway in every way, before, at and during an answer; writes docs/fault-matrix.md
+	.venv/bin/python -m pytest --faults 210 --faults-report docs/fault-matrix.md tests/faults $(ARGS)
 
 fuzz: .venv/.dev.stamp ## Send 10,000 made-up requests to every operation in turn (ARGS="--fuzz 2000" for more)
 	.venv/bin/python -m pytest --fuzz 400 tests/proofs/test_fuzz.py $(ARGS)

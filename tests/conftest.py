@@ -25,6 +25,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """How long the proofs go on: a few minutes here, as long as wanted by `make duel` and `make crash`."""
     parser.addoption("--duel", type=int, default=100_000, help="queries of the duel on the embedded engine")
     parser.addoption("--machine", type=int, default=60, help="runs of the state machine, of 40 steps each")
+    parser.addoption("--faults", type=int, default=20, help="cells of the matrix of faults that are tried")
+    parser.addoption("--faults-seed", type=int, default=1, help="draws them")
+    parser.addoption("--faults-of", default="", help="of those cells alone that are called so, as `engine, reset`")
+    parser.addoption("--faults-report", help="the file that the whole matrix is written to")
     parser.addoption("--sigterm", type=int, default=4, help="gateways that are asked to end under load")
     parser.addoption("--crash", type=int, default=100, help="kills of a process that writes")
     parser.addoption("--fuzz", type=int, default=8, help="requests that are made up for each operation")

@@ -44,7 +44,7 @@ from retrieval.ingest.prepared import Parser, content_digest, described_digest
 from retrieval.live import LiveIndex
 from retrieval.opening import sealed_place
 from retrieval.sparse import Bm25Encoder
-from retrieval.store import ChunkPoint, ChunkRef
+from retrieval.store import ChunkPoint, ChunkRef, ChunkStore
 from retrieval.stores.memory_store import MemoryStore
 from serving.generator import GenerationRequest
 from serving.manifest import GroundingRule, ModelManifest, Price, Rewriting, load_manifest, manifest_name
@@ -390,7 +390,7 @@ async def _seed_once(path: Path, store: MemoryStore) -> None:
         await seed(CORPUS, pinned_recipe(), catalog, store)
 
 
-async def seed(corpus: Sequence[Seeded], recipe: IndexRecipe, catalog: Catalog, store: MemoryStore) -> None:
+async def seed(corpus: Sequence[Seeded], recipe: IndexRecipe, catalog: Catalog, store: ChunkStore) -> None:
     """Write a corpus to catalog and store, each part as a chunk, and seal it as a build of the recipe."""
     embedder, bm25, entries = HashEmbedder(DIMENSIONS), Bm25Encoder(recipe.bm25), []
     for one in corpus:

@@ -47,7 +47,11 @@ class Server(uvicorn.Server):
         In a busy process turns are long, so that a crowd would wait to be taken, and for a refusal too.
         """
         copies = [one.dup() for one in sockets or () for _ in range(_AT_ONCE - 1)]
-        super().run(sockets and [*sockets, *copies])
+        try:
+            super().run(sockets and [*sockets, *copies])
+        finally:
+            for one in copies:
+                one.close()  # also where it could not start
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """From here on there is something to drain, and what has been loaded stays.

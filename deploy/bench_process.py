@@ -30,5 +30,9 @@ def _own_seconds(pid: int) -> float:
 
 
 def _pss_kib(pid: int) -> int:
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text("utf-8").splitlines()
+    """0 of a child that has ended, whether its parent knows already or not."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text("utf-8").splitlines()
+    except (ProcessLookupError, FileNotFoundError):
+        return 0
     return next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))

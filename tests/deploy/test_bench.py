@@ -117,6 +117,13 @@ def test_a_process_is_charged_for_its_children() -> None:
         child.communicate(b"\n")
 
 
+def test_a_child_that_has_ended_holds_nothing_more() -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)  # it is there still, and its memory is not
+    assert memory_mib(ended.pid) == 0.0
+    ended.wait()
+
+
 def test_the_corpus_is_the_same_each_time_and_no_question_comes_twice(tmp_path: Path) -> None:
     first, second = (write_documents(tmp_path / name).questions() for name in ("one", "two"))
     files = sorted(path.name for path in (tmp_path / "one").iterdir())

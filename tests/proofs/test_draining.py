@@ -18,6 +18,7 @@ from tests.gateway.house import REFUND_QUESTION
 from tests.proofs import answerer
 
 CALLERS, PAUSE, DRAIN = 8, 0.02, 2.0
+ROUNDS_OF_CONTROL = 8
 LOOKS_EVERY = 0.1  # as a balancer that asks for readiness does
 FORK = multiprocessing.get_context("forkserver")
 
@@ -118,6 +119,9 @@ async def test_no_request_fails_when_a_gateway_ends_under_load(tmp_path: Path, r
 
 @pytest.mark.enable_socket
 async def test_without_the_drain_some_would_fail(tmp_path: Path) -> None:
-    """The control: the same load, and a gateway that lets nobody in from the first moment."""
-    balancer = await drained(tmp_path, 0.5, drain=0.0)
-    assert balancer.failed
+    """The control: the same load, and a gateway that lets nobody in at once. Whether somebody asks then is chance."""
+    for number in range(ROUNDS_OF_CONTROL):
+        balancer = await drained(tmp_path / str(number), 0.5, drain=0.0)
+        if balancer.failed:
+            return
+    pytest.fail("no request failed")

@@ -24,8 +24,11 @@ _CHANNEL = {
     "grpc.max_reconnect_backoff_ms": 2_000,
     # All requests share one connection: one that is dead, and was not reset, is noticed and left.
     "grpc.keepalive_time_ms": 5_000,
-    "grpc.keepalive_timeout_ms": 2_000,
+    "grpc.keepalive_timeout_ms": 5_000,
+    "grpc.http2.ping_timeout_ms": 5_000,  # a minute otherwise, also for a ping that keeps alive
     "grpc.http2.max_pings_without_data": 0,
+    # Else frames may get so large that garbage passes for the beginning of one, and whatever follows for the rest.
+    "grpc.http2.bdp_probe": 0,
 }
 _REASONS: Mapping[StatusCode, str] = {
     StatusCode.UNAVAILABLE: "cannot be reached over gRPC",

@@ -1,11 +1,11 @@
 """The online composition root: one lifespan opens every part, in order, and closes it again."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import structlog
 from fastapi import FastAPI
@@ -178,50 +178,56 @@ async def open_parts(settings: Settings, metrics: Metrics, reach: Reach = reach)
         meter = EngineMeter(settings.engine_dollars_per_hour, metrics)
         cache = await stack.enter_async_context(open_cache(settings, catalog, metrics, meter))
         library = _library(settings, documents, books, cache, metrics)
-        follower = Follower(indexes, documents.quiet, changed, heard=metrics.followed)
-        watch = Watch(settings.releases, flip, release, metrics)
         known = Authenticator.open(settings.keys, settings.identity, metrics)
         authenticator = await stack.enter_async_context(known)
         stack.push_async_callback(book.write)
         background = await stack.enter_async_context(Background.open())
-        background.start("keys", authenticator.keys.run())
-        if authenticator.people is not None:
-            background.start("identity", authenticator.people.run())
         lease_seconds = settings.answer_seconds + _MARGIN_SECONDS
         limits = await stack.enter_async_context(
             open_limits(settings, lease_seconds, background, metrics, book.count, concurrency)
         )
         reusing = None if cache is None else cache.reusing
-        background.start("releases", watch.run())
-        background.start("following", follower.run())
-        background.start("intake", library.intake.run())
-        if cache is not None:
-            background.start("cache", cache.following.run())
-        background.start("records", books.store.run())
-        background.start("retention", books.expire())
         probes = {"catalog": catalog.check, **_probes(indexes, release), "background": background.check}
-        readiness = Readiness({**probes, "records": books.check}, metrics.ready)
-        background.start("readiness", readiness.run())
-        background.start("usage", book.run())
-        background.start("engine costs", meter.run())
-        yield Parts(
+        parts = Parts(
             settings=settings,
             authenticator=authenticator,
             limits=limits,
             usage=book,
             release=release,
             answering=Answering(books.audit, metrics, meter, Prompting(shared_secret(settings)), reusing),
-            readiness=readiness,
+            readiness=Readiness({**probes, "records": books.check}, metrics.ready),
             metrics=metrics,
             exposition=Exposition(metrics.registry),
             library=library,
             cache=None if cache is None else cache.erasure,
             records=books.store,
-            follower=follower,
-            watch=watch,
+            follower=Follower(indexes, documents.quiet, changed, heard=metrics.followed),
+            watch=Watch(settings.releases, flip, release, metrics),
             gates=Gates(settings.closed_paths, metrics),
         )
+        for name, work in _works(parts, books, cache, meter):
+            background.start(name, work)
+        yield parts
         _log.info("closing")
+
+
+def _works(
+    parts: Parts, books: Bookkeeping, cache: Cache | None, meter: EngineMeter
+) -> Iterator[tuple[str, Coroutine[Any, Any, NoReturn]]]:
+    """What goes on beside the requests for as long as the parts are open."""
+    yield "keys", parts.authenticator.keys.run()
+    if parts.authenticator.people is not None:
+        yield "identity", parts.authenticator.people.run()
+    yield "releases", parts.watch.run()
+    yield "following", parts.follower.run()
+    yield "intake", parts.library.intake.run()
+    if cache is not None:
+        yield "cache", cache.following.run()
+    yield "records", books.store.run()
+    yield "retention", books.expire()
+    yield "readiness", parts.readiness.run()
+    yield "usage", parts.usage.run()
+    yield "engine costs", meter.run()
 
 
 def _library(

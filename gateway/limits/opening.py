@@ -28,8 +28,10 @@ async def open_limits(
     budgets = _budgets(settings, lease_seconds, background)
     metrics.answers_limit.set_function(lambda: concurrency.limit)
     metrics.budgets_degraded.set_function(lambda: budgets.state == "degraded")
-    yield Limits(in_force, budgets, counted, metrics.budget_refused, concurrency, metrics.overload_refused)
-    await budgets.close()
+    try:
+        yield Limits(in_force, budgets, counted, metrics.budget_refused, concurrency, metrics.overload_refused)
+    finally:
+        await budgets.close()
 
 
 def _in_force(settings: Settings, background: Background, metrics: Metrics) -> InForce:

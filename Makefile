@@ -22,11 +22,11 @@ help: ## Say what can be made
 run: environments ## Set up, ingest the sample corpus, serve on 127.0.0.1:8080 and ask two questions; Ctrl-C stops it all
 	@$(TWINPIN) run --began $(BEGAN) $(ARGS)
 
-test: ## Run all tests, on a real vLLM and PostgreSQL too (ARGS= for pytest)
+test: ## Run all tests in two processes, on a real vLLM and PostgreSQL too (ARGS= for pytest)
 	@bash deploy/packages.sh
 	@$(MAKE) --no-print-directory environments
 	@$(MAKE) --no-print-directory .venv/.dev.stamp
-	@.venv/bin/python -m pytest $(ARGS)
+	@.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 duel: .venv/.dev.stamp ## Hold finding to its oracle for an hour: 1,000,000 queries, 2,000 runs of the state machine
 	.venv/bin/python -m pytest --duel 1000000 --machine 2000 tests/retrieval/test_duel.py tests/proofs/test_machine.py tests/proofs/test_cache_machine.py $(ARGS)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from deploy.local import Stack
 from deploy.sampling import DOCUMENTS, sample_keys
@@ -18,7 +20,16 @@ from tests.postgres import TEMPLATE, Postgres, running_catalogs
 
 ROOT = Path(__file__).parent.parent
 MEMORY, ROOM = Path("/dev/shm"), 4 << 30
+ENGINE = ("tests/journeys/", "tests/contracts/test_generator.py", "tests/serving/test_injections.py")
+LONG = (*ENGINE, "tests/proofs/", "tests/retrieval/test_duel.py", "tests/retrieval/records/test_chain.py")
 PORTS = range(10_000, 32_000)  # below those that systems give out by themselves
+
+
+class ByFile(LoadFileScheduling):
+    """A file's tests stay in one process, so that what they share is made once; so do all that need the engine."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "engine" if nodeid.startswith(ENGINE) else super()._split_scope(nodeid)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -40,6 +51,21 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.basetemp is None and _room_in(MEMORY) >= ROOM:
         config.option.basetemp = tempfile.mkdtemp(prefix="twinpin-tests-", dir=MEMORY)
         config.add_cleanup(lambda: shutil.rmtree(config.option.basetemp, ignore_errors=True))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long comes first, so that nobody waits for it at the end."""
+    for item in items:
+        if "running_stack" in getattr(item, "fixturenames", ()) and not item.nodeid.startswith(ENGINE):
+            raise pytest.UsageError(f"{item.nodeid} needs the engine: add its file to ENGINE in tests/conftest.py")
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
+    """How tests are dealt out where several processes run them."""
+    return ByFile(config, log)
 
 
 def _room_in(folder: Path) -> int:

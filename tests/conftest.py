@@ -25,11 +25,11 @@ LONG = (*ENGINE, "tests/proofs/", "tests/retrieval/test_duel.py", "tests/retriev
 PORTS = range(10_000, 32_000)  # below those that systems give out by themselves
 
 
-class ByFile(LoadFileScheduling):
+class ByFile(LoadFileScheduling):  # type: ignore[misc]  # it has no types
     """A file's tests stay in one process, so that what they share is made once; so do all that need the engine."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return "engine" if nodeid.startswith(ENGINE) else super()._split_scope(nodeid)
+        return "engine" if nodeid.startswith(ENGINE) else str(super()._split_scope(nodeid))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -72,8 +72,8 @@ async def test_ten_thousand_calls_that_are_cut_off_give_nobody_anothers_answer(s
                 cancelled += task.cancel()
         ended = await asyncio.gather(*asking, return_exceptions=True)
         assert not [one for one in ended if isinstance(one, Exception)]
-    assert given > CALLS / 10, "the control: some came to their end"
-    assert cancelled > CALLS / 10, "the control: some did not"
+    assert given > CALLS / 100, "the control: some came to their end"
+    assert cancelled > CALLS / 100, "the control: some did not"
     for one in owned:
         kept = await store.get(one.tenant, one.name)
         assert kept is not None

@@ -6,7 +6,7 @@ import typer
 from pydantic import ValidationError
 
 from deploy.client import GatewayRefused
-from deploy.commands import asking, documents, evaluate, index, ingest, keys, records, stack, train
+from deploy.commands import asking, documents, evaluate, gates, index, ingest, keys, records, stack, train
 from deploy.desk import UnclearTenant
 from deploy.exporting import CannotExport
 from deploy.keys import KeyFileError
@@ -54,6 +54,7 @@ for command in (
 for group, name in (
     (documents.app, "documents"),
     (evaluate.app, "evaluate"),
+    (gates.app, "gates"),
     (index.app, "index"),
     (keys.app, "keys"),
     (records.app, "records"),

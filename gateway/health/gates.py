@@ -43,7 +43,7 @@ class Gates:
     def open(self, operation: str) -> None:
         """NotFound where it is not closed."""
         if self._closed.pop(operation, None) is None:
-            raise NotFound(f"{operation[:64]!r} is not closed", param="path")
+            raise NotFound(f"{operation[:64]!r} is not closed", param="open")
         _log.warning("path_opened", operation=operation)
         self._keep()
 

@@ -18,7 +18,7 @@ from deploy.settings import Settings
 from retrieval.stores.edge_store import EdgeStore
 from tests.deploy.commandline import RECIPE, ROOT, Cli, refused
 
-GROUPS = ("documents", "index", "keys")
+GROUPS = ("documents", "gates", "index", "keys")
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("ingest", "--help"), *((one, "--help") for one in GROUPS)])

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias, get_args
 
 from deploy.bench_access import measure_access
+from deploy.bench_cache import measure_cache
 from deploy.bench_embed import measure_embedding
 from deploy.bench_gateway import measure_gateway
 from deploy.bench_grounding import measure_grounding
@@ -23,6 +24,7 @@ _MEASURES: Mapping[Part, Callable[[Settings], Figures]] = {
     "ingestion": measure_ingestion,
     "grounding": lambda _: measure_grounding(),
     "gateway": measure_gateway,
+    "cache": measure_cache,
     "prefix": measure_prefixes,
 }
 

@@ -63,6 +63,11 @@ def post(path: str, body: Mapping[str, object], key: str, headers: Mapping[str, 
     return head.encode() + content
 
 
+def get(path: str) -> bytes:
+    """The same without a key and a body."""
+    return f"GET {path} HTTP/1.1\r\nhost: bench\r\n\r\n".encode()
+
+
 async def all_answered(port: int, requests: Sequence[bytes], callers: int) -> list[float]:
     """Seconds that each took, with so many callers at work at any time."""
     left = iter(requests)

@@ -2,4 +2,4 @@
 
 from typing import Literal, TypeAlias
 
-Part: TypeAlias = Literal["search", "access", "embedding", "ingestion", "grounding", "gateway", "prefix"]
+Part: TypeAlias = Literal["search", "access", "embedding", "ingestion", "grounding", "gateway", "cache", "prefix"]

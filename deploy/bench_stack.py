@@ -4,7 +4,7 @@ Its embedder is a hash and costs nothing, it compares no tokens, and its thresho
 gateway and its index.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,6 +35,12 @@ class Bench:
     keys: dict[str, str]
     questions: Iterator[str]
 
+    def serve(self, environment: Mapping[str, str] | None = None) -> None:
+        """Start the gateway, or start it anew, with these settings and those that let it be measured."""
+        # all of them at once are to be answered, however late: that is what is measured
+        own = {"TWINPIN_MAX_CONCURRENCY": str(2 * CALLERS), "TWINPIN_FIRST_TOKEN_SECONDS": "30"}
+        self.stack.serve(own | dict(environment or {}))
+
     def gateway(self, name: str, path: str, body: Callable[[str], dict[str, Any]], *, caller: str = CALLER) -> Subject:
         """The gateway, asked in one way by one caller."""
         key = self.keys[caller]
@@ -50,17 +56,17 @@ class Bench:
 
 
 @contextmanager
-def running(settings: Settings, folder: Path) -> Iterator[Bench]:
-    """Make the corpus and start the stack; both callers' documents stand in it."""
+def running(settings: Settings, folder: Path, environment: Mapping[str, str] | None = None) -> Iterator[Bench]:
+    """Make the corpus and start the stack, the gateway with further settings; both callers' documents stand in it."""
     prose = write_documents(folder / "documents")
     own = _settings(settings, folder)
     with Stack(own) as stack:
         stack.make_weights()  # for their tokenizer
         stack.start_scripted_engine(TOKENS)
         stack.ingest(folder / "documents")
-        # all of them at once are to be answered, however late: that is what is measured
-        stack.serve({"TWINPIN_MAX_CONCURRENCY": str(2 * CALLERS), "TWINPIN_FIRST_TOKEN_SECONDS": "30"})
-        yield Bench(stack, {name: sample_keys(own)[name] for name in (CALLER, ALONE)}, prose.questions())
+        bench = Bench(stack, {name: sample_keys(own)[name] for name in (CALLER, ALONE)}, prose.questions())
+        bench.serve(environment)
+        yield bench
 
 
 def _asked_alone_too(pinned: ModelManifest) -> ModelManifest:

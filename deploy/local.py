@@ -99,10 +99,7 @@ class Stack:
 
         For benchmarks of everything else; `pause_ms` is between two tokens, `more` are further options of its own.
         """
-        if running := next((child for child in self._children if child.name == "engine"), None):
-            running.stop()
-            self._children.remove(running)
-        else:
+        if not self._ended("engine"):
             self._require_room()
         command = [sys.executable, "-m", "serving.scripted_server", "--model", self.manifest.served_name]
         asked = ["--port", str(self.settings.engine_port), "--tokens", str(tokens), "--delay-ms", str(pause_ms)]
@@ -119,7 +116,11 @@ class Stack:
         self._run("threshold", [sys.executable, "-m", "deploy", "index", "calibrate", pinned, "--if-missing"])
 
     def serve(self, environment: Mapping[str, str] | None = None) -> None:
-        """Start the gateway, with further settings of its own, and wait until every part is ready."""
+        """Start the gateway, in place of the one that may be running, and wait until every part is ready.
+
+        `environment` are further settings of its own.
+        """
+        self._ended("gateway")
         sample_keys(self.settings)
         own = {"TWINPIN_DRAIN_SECONDS": "0"}  # nobody sends traffic here who would have to notice
         self.start("gateway", [sys.executable, "-m", "gateway"], own | dict(environment or {}))
@@ -178,6 +179,14 @@ class Stack:
         log.parent.mkdir(parents=True, exist_ok=True)
         self.say(f"• starting the {name} (log: {log})")
         self._children.append(Child(name, _spawn(command, {**self._environment(), **environment}, log), log))
+
+    def _ended(self, name: str) -> bool:
+        """Stop a child; whether there was one."""
+        running = next((child for child in self._children if child.name == name), None)
+        if running is not None:
+            running.stop()
+            self._children.remove(running)
+        return running is not None
 
     def _child(self, name: str) -> Child:
         return next(child for child in self._children if child.name == name)

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.bench_client import AnswerRefused, all_answered, post
+from deploy.bench_cache import NothingKept, measure_hits
+from deploy.bench_client import AnswerRefused, all_answered, get, post
 from deploy.bench_documents import NUMBER, write_documents
 from deploy.bench_litellm import LiteLLMMissing, install_litellm
 from deploy.bench_process import cpu_seconds, memory_mib
@@ -75,6 +76,23 @@ async def test_subjects_take_turns_and_the_first_round_does_not_count() -> None:
     assert order == list("aabb") * 3
     assert {name: len(one.each) for name, one in taken.items()} == {"a": 4, "b": 4}
     assert all(one.rate > 0 and one.p50_ms > 0 for one in taken.values())
+
+
+async def test_a_hit_stands_beside_a_health_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deploy.bench_cache._ROUNDS", 1)
+    seen: Counter[bytes] = Counter()
+    async with answering(b'HTTP/1.1 200 OK\r\ncontent-length: 15\r\n\r\n{"cache":"hit"}', seen) as port:
+        rows = await measure_hits(port, os.getpid(), "key", iter(["once", "twice"]))
+    assert [row for row in rows if "goal" in row] == ["hit, p50 ms beyond a health check (goal ≤ 1)"]
+    asked = post("/v1/answer", {"question": "once"}, "key")
+    assert seen.keys() == {asked, get("/healthz")}
+    assert seen[asked] == seen[get("/healthz")] + 2
+
+
+async def test_where_every_answer_is_made_anew_there_is_no_hit_to_measure() -> None:
+    async with answering(b'HTTP/1.1 200 OK\r\ncontent-length: 16\r\n\r\n{"cache":"miss"}') as port:
+        with pytest.raises(NothingKept, match="of 20 answers none was given again"):
+            await measure_hits(port, os.getpid(), "key", itertools.repeat("again"))
 
 
 @pytest.mark.parametrize("others", [[PROXY], []])

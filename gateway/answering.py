@@ -112,34 +112,34 @@ class Answering:
 
     async def _make_it(self, exchange: Exchange, draft: Draft) -> AsyncGenerator[AnswerEvent]:
         model, asked, access = exchange.pins.model_version, exchange.asked, access_filter(exchange.principal)
-        reason = await self._seek(exchange, draft, access) if asked.retrieval == "auto" else None
+        salt = self._prompting.salt(access, exchange.pins)
+        reason = await self._seek(exchange, draft, access, salt) if asked.retrieval == "auto" else None
         if reason is not None:
             words = model.manifest.prompt.abstention
             yield draft.sources()
             yield Delta(words)
             draft.verdict = draft.abstains(reason, words)
             return
-        async with self._ask(exchange, draft, access) as (prompt, pieces):
+        async with self._ask(exchange, draft, access, salt) as (prompt, pieces):
             yield draft.sources()
             async for piece in pieces:
                 if words := draft.take(piece):
                     yield Delta(words)
         draft.verdict = _check(exchange, draft, prompt)
 
-    async def _seek(self, exchange: Exchange, draft: Draft, access: AccessFilter) -> Reason | None:
+    async def _seek(self, exchange: Exchange, draft: Draft, access: AccessFilter, salt: str) -> Reason | None:
         """Find what the answer is to be made from; None to go on, or why not."""
         index = exchange.pins.index_version
         async with asyncio.timeout_at(exchange.deadline):
-            draft.seeks(await self._rewrite(exchange, access))
+            draft.seeks(await self._rewrite(exchange, salt))
             findings = await _find(draft.rewritten, exchange, access)
         confidence = confidence_in(findings, index.recipe, index.calibration)
         draft.found(findings, confidence)
         return enough_evidence(findings, confidence)
 
-    async def _rewrite(self, exchange: Exchange, access: AccessFilter) -> Rewritten:
-        model = exchange.pins.model_version
+    async def _rewrite(self, exchange: Exchange, salt: str) -> Rewritten:
+        model, asked = exchange.pins.model_version, exchange.asked
         rewriter = Rewriter(model.manifest, exchange.tab, model.count_tokens)
-        asked, salt = exchange.asked, self._prompting.salt(access, exchange.pins)
         with exchange.trace.child("rewrite") as span:
             return await rewriter.rewrite(
                 asked.question, asked.history, cache_salt=salt, request_id=exchange.id, trace=span.headers
@@ -147,50 +147,38 @@ class Answering:
 
     @asynccontextmanager
     async def _ask(
-        self, exchange: Exchange, draft: Draft, access: AccessFilter
+        self, exchange: Exchange, draft: Draft, access: AccessFilter, salt: str
     ) -> AsyncGenerator[tuple[Prompt, AsyncIterator[Piece]]]:
         """Ask the model, or the fallback that is pinned where no engine takes the question for it."""
         async with AsyncExitStack() as stack:
-            prompt = self._prompt(exchange, draft, access)
+            prompt = self._prompt(exchange, draft, salt)
             try:
-                pieces = await stack.enter_async_context(self._generate(exchange, draft, prompt, access))
+                pieces = await stack.enter_async_context(self._generate(exchange, draft, prompt, salt))
             except (EngineUnavailable, EngineRefused):
                 if not exchange.falls_back():
                     raise
-                prompt = self._prompt(exchange, draft, access)
-                pieces = await stack.enter_async_context(self._generate(exchange, draft, prompt, access))
+                salt = self._prompting.salt(access, exchange.pins)
+                prompt = self._prompt(exchange, draft, salt)
+                pieces = await stack.enter_async_context(self._generate(exchange, draft, prompt, salt))
             yield prompt, pieces
 
-    def _prompt(self, exchange: Exchange, draft: Draft, access: AccessFilter) -> Prompt:
+    def _prompt(self, exchange: Exchange, draft: Draft, salt: str) -> Prompt:
         """What was found stands in the order of its markers from here on."""
-        prompt, draft.findings = self._prompting.prompt(exchange.asked, draft.findings, exchange.pins, access)
+        model = exchange.pins.model_version
+        prompt, draft.findings = self._prompting.prompt(exchange.asked, draft.findings, model, salt)
         draft.asks(prompt, structured=is_structured(_format(exchange)))
         return prompt
 
     @asynccontextmanager
     async def _generate(
-        self, exchange: Exchange, draft: Draft, prompt: Prompt, access: AccessFilter
+        self, exchange: Exchange, draft: Draft, prompt: Prompt, salt: str
     ) -> AsyncGenerator[AsyncIterator[Piece]]:
-        request = self._request(exchange, prompt, access)
+        request = _request(exchange, prompt, salt)
         told = spans.of_generation(request, exchange.pins)
         with exchange.trace.child(f"chat {request.model}", told, remote=True) as span:
             async with exchange.tab.generate(replace(request, trace=span.headers)) as pieces:
                 yield pieces
             span.tell(spans.of_finish(draft))
-
-    def _request(self, exchange: Exchange, prompt: Prompt, access: AccessFilter) -> GenerationRequest:
-        manifest, asked = exchange.pins.model_version.manifest, exchange.asked
-        return GenerationRequest(
-            model=manifest.served_name,
-            messages=prompt.messages,
-            max_tokens=min(asked.max_tokens or manifest.answer_tokens, manifest.answer_tokens),
-            sampling=manifest.sampling,
-            response_format=_format(exchange),
-            cache_salt=self._prompting.salt(access, exchange.pins),
-            request_id=exchange.id,
-            prompt_tokens=prompt.tokens,
-            deadline=exchange.deadline,
-        )
 
 
 async def _find(sought: Rewritten, exchange: Exchange, access: AccessFilter) -> Findings:
@@ -203,6 +191,21 @@ async def _find(sought: Rewritten, exchange: Exchange, access: AccessFilter) -> 
         )
         span.laps(findings.timings)
     return findings
+
+
+def _request(exchange: Exchange, prompt: Prompt, salt: str) -> GenerationRequest:
+    manifest, asked = exchange.pins.model_version.manifest, exchange.asked
+    return GenerationRequest(
+        model=manifest.served_name,
+        messages=prompt.messages,
+        max_tokens=min(asked.max_tokens or manifest.answer_tokens, manifest.answer_tokens),
+        sampling=manifest.sampling,
+        response_format=_format(exchange),
+        cache_salt=salt,
+        request_id=exchange.id,
+        prompt_tokens=prompt.tokens,
+        deadline=exchange.deadline,
+    )
 
 
 def _format(exchange: Exchange) -> Mapping[str, object] | None:

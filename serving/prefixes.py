@@ -73,4 +73,4 @@ class Served:
 
 
 def _next(digest: bytes, passage: bytes) -> bytes:
-    return hashlib.blake2b(hashlib.blake2b(passage).digest(), key=digest[:64], digest_size=_DIGEST_BYTES).digest()
+    return hashlib.blake2b(passage, key=digest[:64], digest_size=_DIGEST_BYTES).digest()

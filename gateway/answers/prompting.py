@@ -10,6 +10,7 @@ import msgspec
 from gateway.answers.exchange import Asked
 from gateway.release import ModelVersion, ResolvedPins
 from retrieval.acl import AccessFilter
+from retrieval.entries import Passage
 from retrieval.findings import Findings, Found
 from serving.manifest import SHARED_PREFIX
 from serving.prefixes import Served
@@ -33,31 +34,30 @@ class Prompting:
         return hmac.digest(self._key, scope.encode(), "sha256").hex()
 
     def prompt(
-        self, asked: Asked, findings: Findings | None, pins: ResolvedPins, access: AccessFilter
+        self, asked: Asked, findings: Findings | None, model: ModelVersion, salt: str
     ) -> tuple[Prompt, Findings | None]:
         """The prompt, and what was found in the order of its markers.
 
         Where the model version shares prefixes, passages that were shown lately stand first, as they stood then; unless
         there is a conversation before them, which no other prompt begins with, or not all of them fit.
         """
-        model = pins.model_version
         if findings is None:
             return _prompt(asked, None, model), None
         ranked = sorted(findings.passages, key=lambda found: found.rank)  # a model that fell out had them otherwise
-        prompt = _prompt(asked, ranked, model)
-        shared = model.manifest.passage_order == SHARED_PREFIX and not asked.history
-        if not shared or len(prompt.evidence) < len(ranked):
-            return prompt, replace(findings, passages=tuple(ranked))
-        ordered = self._ordered(ranked, self.salt(access, pins))
-        if ordered != ranked:
+        if model.manifest.passage_order == SHARED_PREFIX and not asked.history:
+            shown = [_shown(one.passage) for one in ranked]
+            order = self._served.order(salt, shown)
+            ordered = [ranked[position] for position in order]
             prompt = _prompt(asked, ordered, model)
-        return prompt, replace(findings, passages=tuple(ordered))
+            if len(prompt.evidence) == len(ranked):
+                self._served.serve(salt, [shown[position] for position in order])
+                return prompt, replace(findings, passages=tuple(ordered))
+        return _prompt(asked, ranked, model), replace(findings, passages=tuple(ranked))
 
-    def _ordered(self, ranked: Sequence[Found], salt: str) -> list[Found]:
-        shown = [_encode((one.passage.ref, one.passage.title, one.passage.source)) for one in ranked]
-        order = self._served.order(salt, shown)
-        self._served.serve(salt, [shown[position] for position in order])
-        return [ranked[position] for position in order]
+
+def _shown(passage: Passage) -> bytes:
+    """In what passages differ that a prompt shows differently."""
+    return _encode((passage.ref, passage.title, passage.source))
 
 
 def _prompt(asked: Asked, passages: Sequence[Found] | None, model: ModelVersion) -> Prompt:

@@ -1,7 +1,7 @@
 """Budgets of this process alone, in memory."""
 
 import asyncio
-import secrets
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -31,6 +31,7 @@ class LocalBudgets:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._accounts: dict[tuple[str, str], _Account] = {}
+        self._numbers = itertools.count()
 
     async def reserve(self, claims: tuple[Claim, ...], need: Amounts) -> Lease | Refusal:
         now = self._clock()
@@ -40,7 +41,7 @@ class LocalBudgets:
             levels = self._levels(claims, now)
             (level,) = (one for one in levels if (one.whose, one.measure) == (claim.whose, measure))
             return Refusal(level, wait, levels)
-        id = secrets.token_hex(8)
+        id = str(next(self._numbers))
         slots = tuple(slot for claim in claims for slot in self._take(claim, id, need, now))
         return Lease(id, claims, need, slots, self._levels(claims, now), self)
 

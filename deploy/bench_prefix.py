@@ -57,12 +57,13 @@ def measure_prefixes(settings: Settings) -> dict[str, Figures]:
     """Milliseconds to the first word, and what the engine's own counters say of prefixes that it had read before."""
     with tempfile.TemporaryDirectory() as folder:
         documents, own = library(), _settings(settings, Path(folder))
-        write_library(Path(folder) / "documents", documents)
+        names = [f"reader-{number}" for number in range(SCOPES + 1)]
+        write_library(Path(folder) / "documents", documents, names)
         found, shared = _versions(own)
         with Stack(own) as stack:
             stack.start_engine(_ROOM)
             stack.ingest(Path(folder) / "documents")
-            readers = [_key(own, f"reader-{number}", "ask", "release:override") for number in range(SCOPES + 1)]
+            readers = [_key(own, name, "ask", "release:override") for name in names]
             stack.serve({"TWINPIN_FIRST_TOKEN_SECONDS": "30"})
             questions = list(itertools.islice(asked(documents, EXPONENT), QUESTIONS))
             return asyncio.run(_measure(questions, readers, found, shared))

@@ -1,7 +1,7 @@
 """What readers ask about a library in which some documents are asked about far more than others, by Zipf's law."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ _RULES = """origin: bench
 rules:
   - {match: "**", tenant: tallis, allow: ["group:staff"], category: handbook}
 """
+_OWN_RULE = "  - {{match: {0}.md, tenant: tallis, allow: ['user:{0}']}}\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +47,12 @@ def _document(number: int, prose: Prose, rng: random.Random) -> Document:
     return Document(title, tuple((" ".join(rng.sample(subject, 2)), paragraph()) for _ in range(SECTIONS)))
 
 
-def write_library(folder: Path, documents: list[Document]) -> None:
-    """One file each, with the rules that say who reads them."""
+def write_library(folder: Path, documents: list[Document], readers: Sequence[str] = ()) -> None:
+    """One file each, with the rules that say who reads them; each of `readers` has one of their own beside the rest."""
     folder.mkdir()
-    (folder / "twinpin.yaml").write_text(_RULES, "utf-8")
+    (folder / "twinpin.yaml").write_text("".join((_RULES, *map(_OWN_RULE.format, readers))), "utf-8")
+    for reader in readers:
+        (folder / f"{reader}.md").write_text(f"# Notes\n\nNothing but the name of {reader}.\n", "utf-8")
     for number, one in enumerate(documents):
         (folder / f"handbook-{number:03}.md").write_text(one.markdown(), "utf-8")
 

@@ -104,11 +104,12 @@ def _pair(corpus: Corpus, recipe: IndexRecipe, head: int, *, below: str | None =
 async def _ask(
     beir: Beir, corpus: Corpus, finders: Mapping[str, _Pair], progress: Progress
 ) -> AsyncIterator[tuple[str, Ranked]]:
+    scope = await corpus.index.catalog.scope(READER)
     for number, question in enumerate(beir.asked):
         progress(number, len(beir.asked), "asking")
         # Embedders remember questions: only the first time tells what embedding one takes.
         started = time.perf_counter()
-        await corpus.index.embedder.embed_query(question.text, scope=READER.scope)
+        await corpus.index.embedder.embed_query(question.text, scope=scope.key)
         embedding = time.perf_counter() - started
         told: dict[str, Ranked] = {}
         for name, pair in finders.items():

@@ -24,7 +24,8 @@ from gateway.release import ResolvedPins
 from gateway.telemetry import spans
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.tracing import UNTRACED, Trace
-from retrieval.acl import AccessFilter, access_filter
+from retrieval.acl import AccessFilter, PermissionScope, access_filter
+from retrieval.catalog import Catalog
 from retrieval.findings import Findings
 from serving.errors import EngineRefused, EngineUnavailable
 from serving.generator import GenerationRequest, Piece
@@ -37,9 +38,16 @@ class Answering:
     """Holds what all answers share; `events` tells one of them."""
 
     def __init__(
-        self, audit: Audit, metrics: Metrics, meter: EngineMeter, prompting: Prompting, reusing: Reusing | None = None
+        self,
+        audit: Audit,
+        metrics: Metrics,
+        meter: EngineMeter,
+        prompting: Prompting,
+        catalog: Catalog,
+        reusing: Reusing | None = None,
     ) -> None:
         """With `reusing` what was answered already is given again where that is right."""
+        self._catalog = catalog
         self._reusing = reusing
         self._prompting = prompting
         self._audit = audit
@@ -111,28 +119,40 @@ class Answering:
                     yield event
 
     async def _make_it(self, exchange: Exchange, draft: Draft) -> AsyncGenerator[AnswerEvent]:
-        model, asked, access = exchange.pins.model_version, exchange.asked, access_filter(exchange.principal)
-        salt = self._prompting.salt(access, exchange.pins)
-        reason = await self._seek(exchange, draft, access, salt) if asked.retrieval == "auto" else None
+        model, access = exchange.pins.model_version, access_filter(exchange.principal)
+        scope = await self._scope(exchange, access)
+        salt = self._prompting.salt(scope, exchange.pins)
+        reason = None
+        if exchange.asked.retrieval == "auto":
+            reason = await self._seek(exchange, draft, access, scope, salt)
         if reason is not None:
             words = model.manifest.prompt.abstention
             yield draft.sources()
             yield Delta(words)
             draft.verdict = draft.abstains(reason, words)
             return
-        async with self._ask(exchange, draft, access, salt) as (prompt, pieces):
+        async with self._ask(exchange, draft, scope, salt) as (prompt, pieces):
             yield draft.sources()
             async for piece in pieces:
                 if words := draft.take(piece):
                     yield Delta(words)
         draft.verdict = _check(exchange, draft, prompt)
 
-    async def _seek(self, exchange: Exchange, draft: Draft, access: AccessFilter, salt: str) -> Reason | None:
+    async def _scope(self, exchange: Exchange, access: AccessFilter) -> PermissionScope:
+        """With whom this answer may share what the engine has read; without documents SQL is not asked."""
+        if exchange.asked.retrieval == "none":
+            return access.own_scope
+        async with asyncio.timeout_at(exchange.deadline):
+            return await self._catalog.scope(access)
+
+    async def _seek(
+        self, exchange: Exchange, draft: Draft, access: AccessFilter, scope: PermissionScope, salt: str
+    ) -> Reason | None:
         """Find what the answer is to be made from; None to go on, or why not."""
         index = exchange.pins.index_version
         async with asyncio.timeout_at(exchange.deadline):
             draft.seeks(await self._rewrite(exchange, salt))
-            findings = await _find(draft.rewritten, exchange, access)
+            findings = await _find(draft.rewritten, exchange, access, scope)
         confidence = confidence_in(findings, index.recipe, index.calibration)
         draft.found(findings, confidence)
         return enough_evidence(findings, confidence)
@@ -147,7 +167,7 @@ class Answering:
 
     @asynccontextmanager
     async def _ask(
-        self, exchange: Exchange, draft: Draft, access: AccessFilter, salt: str
+        self, exchange: Exchange, draft: Draft, scope: PermissionScope, salt: str
     ) -> AsyncGenerator[tuple[Prompt, AsyncIterator[Piece]]]:
         """Ask the model, or the fallback that is pinned where no engine takes the question for it."""
         async with AsyncExitStack() as stack:
@@ -157,7 +177,7 @@ class Answering:
             except (EngineUnavailable, EngineRefused):
                 if not exchange.falls_back():
                     raise
-                salt = self._prompting.salt(access, exchange.pins)
+                salt = self._prompting.salt(scope, exchange.pins)
                 prompt = self._prompt(exchange, draft, salt)
                 pieces = await stack.enter_async_context(self._generate(exchange, draft, prompt, salt))
             yield prompt, pieces
@@ -181,13 +201,13 @@ class Answering:
             span.tell(spans.of_finish(draft))
 
 
-async def _find(sought: Rewritten, exchange: Exchange, access: AccessFilter) -> Findings:
+async def _find(sought: Rewritten, exchange: Exchange, access: AccessFilter, scope: PermissionScope) -> Findings:
     """Find for the question as it stands alone, so that what is enough is decided for that as well."""
     index, narrowing = exchange.pins.index_version, exchange.asked.narrowing
     limit, earlier, deadline = index.recipe.passages, sought.earlier, exchange.deadline
     with exchange.trace.child("retrieval", spans.of_retrieval(exchange.pins)) as span:
         findings = await index.finder.find(
-            sought.question, access, narrowing, limit=limit, earlier=earlier, deadline=deadline
+            sought.question, access, narrowing, limit=limit, earlier=earlier, deadline=deadline, known=scope
         )
         span.laps(findings.timings)
     return findings

@@ -186,7 +186,7 @@ async def open_parts(settings: Settings, metrics: Metrics, reach: Reach = reach)
         limits = await stack.enter_async_context(
             open_limits(settings, lease_seconds, background, metrics, book.count, concurrency)
         )
-        reusing = None if cache is None else cache.reusing
+        reusing, prompting = None if cache is None else cache.reusing, Prompting(shared_secret(settings))
         probes = {"catalog": catalog.check, **_probes(indexes, release), "background": background.check}
         parts = Parts(
             settings=settings,
@@ -194,7 +194,7 @@ async def open_parts(settings: Settings, metrics: Metrics, reach: Reach = reach)
             limits=limits,
             usage=book,
             release=release,
-            answering=Answering(books.audit, metrics, meter, Prompting(shared_secret(settings)), reusing),
+            answering=Answering(books.audit, metrics, meter, prompting, catalog, reusing),
             readiness=Readiness({**probes, "records": books.check}, metrics.ready),
             metrics=metrics,
             exposition=Exposition(metrics.registry),

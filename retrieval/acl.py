@@ -1,9 +1,11 @@
 """Who asks, who may see a document, and the one filter that every read needs."""
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import InitVar, dataclass
 from typing import Final
+
+import msgspec
 
 EVERY_TENANT: Final = "*"
 _SEAL: Final = object()
@@ -36,6 +38,23 @@ class Access:
 
 
 @dataclass(frozen=True, slots=True)
+class PermissionScope:
+    """What callers to whom the same is permitted have in common: of their names those that decide anything, in order.
+
+    What is shared more widely than in it, its timing tells to others.
+    """
+
+    tenant: str
+    grants: tuple[str, ...]
+    denied_as: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """Another one for every other scope: whatever is in a name ends none."""
+        return msgspec.json.encode((self.tenant, self.grants, self.denied_as)).decode()
+
+
+@dataclass(frozen=True, slots=True)
 class AccessFilter:
     """What one principal may read. Only `access_filter` makes it; every store and catalog read requires it.
 
@@ -52,9 +71,14 @@ class AccessFilter:
             raise TypeError("an AccessFilter is made by retrieval.acl.access_filter, from a verified Principal")
 
     @property
-    def scope(self) -> str:
-        """The same for callers whom the same is permitted: what is shared more widely, its timing tells to others."""
-        return "\x1f".join((self.tenant, *sorted(self.grants), "\x1e", *sorted(self.denied_as)))
+    def own_scope(self) -> PermissionScope:
+        """Shared only with who goes by all of the same names."""
+        return self.scope(self.grants, self.denied_as)
+
+    def scope(self, allowing: Container[str], denying: Container[str]) -> PermissionScope:
+        """Shared with all who differ only in names that no allow list and no deny list has."""
+        grants = tuple(sorted(name for name in self.grants if name in allowing))
+        return PermissionScope(self.tenant, grants, tuple(sorted(name for name in self.denied_as if name in denying)))
 
     def permits(self, access: Access) -> bool:
         """The whole access rule, in one place."""

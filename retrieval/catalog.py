@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from retrieval.acl import Access, AccessFilter
+from retrieval.acl import Access, AccessFilter, PermissionScope
 from retrieval.entries import (
     BEGUN,
     Change,
@@ -34,6 +34,7 @@ from retrieval.errors import DocumentMissing
 from retrieval.sql.authority import access_of, authority, passages, wanted
 from retrieval.sql.database import Database
 from retrieval.sql.ledger import Ledger
+from retrieval.sql.listed import list_names, listed, looked_up, scope_of
 from retrieval.sql.mentions import json_quoted, mentioned
 from retrieval.sql.recording import DESCRIPTION, advance, delete, describe, grant, of, put, store
 from retrieval.sql.tables import (
@@ -100,6 +101,10 @@ class Catalog(Ledger):
         values = wanted(refs, access.tenant, parser, index, today)
         rows = await self.database.consult(authority(self.database.dialect), values)
         return list(passages(refs, rows, access, index))
+
+    async def scope(self, access: AccessFilter) -> PermissionScope:
+        """The same for all to whom the same documents of the tenant are permitted; not always for all of them."""
+        return scope_of(access, await self.database.consult(listed(self.database.dialect), looked_up(access)))
 
     async def check(self) -> None:
         """Raise unless the tables that decide and speak for documents can be read."""
@@ -212,6 +217,7 @@ class Catalog(Ledger):
         """
         async with self.database.begin() as connection:
             numbers = await advance(connection, [entry.document.access.tenant for entry in entries])
+            await list_names(connection, [entry.document.access for entry in entries])
             for entry, sequence in zip(entries, numbers, strict=True):
                 await put(connection, entry, sequence, ingestion)
         return numbers

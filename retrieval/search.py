@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
-from retrieval.acl import AccessFilter
+from retrieval.acl import AccessFilter, PermissionScope
 from retrieval.catalog import Catalog, Passage
 from retrieval.confidence import Confidence
 from retrieval.embed import Embedder
@@ -43,6 +43,7 @@ class Finder:
         self._recipe = recipe
         self._embedder = embedder
         self._sparse = Bm25Encoder(recipe.bm25)
+        self._catalog = catalog
         self._gatherer = Gatherer(recipe, store, catalog, today)
         self._gathering = asyncio.Semaphore(_AT_ONCE)
         self._confidence = Confidence(recipe, embedder, self._sparse)
@@ -59,14 +60,17 @@ class Finder:
         deadline: float = math.inf,
         earlier: Sequence[str] = (),
         confident: bool = True,
+        known: PermissionScope | None = None,
     ) -> Findings:
         """The best `limit` passages that `access` permits and the catalog confirms.
 
         What the `earlier` questions of the same conversation find, newest last, stays a candidate. A reranker has
         `rerank_within` seconds, and at most half of those until the `deadline` (by the event loop's clock), which the
-        rest needs more. Unless it is to be `confident`, confidence is 0.0 and costs nothing.
+        rest needs more. Unless it is to be `confident`, confidence is 0.0 and costs nothing. With whom it may share
+        what is embedded for it is asked of the catalog where it is not `known`.
         """
-        clock, scope, since = _Clock(), access.scope, self._embedder.age
+        clock, since = _Clock(), self._embedder.age
+        scope = (known or await self._catalog.scope(access)).key
         wanted = max(limit * (_NEIGHBOURS if self._recipe.packing else 1), self._pairs)
         query, *before = await asyncio.gather(*(self._query(one, scope, wanted) for one in (question, *earlier)))
         clock.lap("embed")

@@ -9,7 +9,7 @@ import msgspec
 
 from gateway.answers.exchange import Asked
 from gateway.release import ModelVersion, ResolvedPins
-from retrieval.acl import AccessFilter
+from retrieval.acl import PermissionScope
 from retrieval.entries import Passage
 from retrieval.findings import Findings, Found
 from serving.manifest import SHARED_PREFIX
@@ -28,10 +28,9 @@ class Prompting:
         self._key = secrets.token_bytes(32) if secret is None else hmac.digest(secret, b"prefix salts", "sha256")
         self._served = Served(_REMEMBERED, _SECONDS)
 
-    def salt(self, access: AccessFilter, pins: ResolvedPins) -> str:
+    def salt(self, scope: PermissionScope, pins: ResolvedPins) -> str:
         """Callers with different permissions share no prefix cache, so its timing tells none what others asked."""
-        scope = "\x1f".join((access.scope, pins.index, pins.model))
-        return hmac.digest(self._key, scope.encode(), "sha256").hex()
+        return hmac.digest(self._key, _encode((scope, pins.index, pins.model)), "sha256").hex()
 
     def prompt(
         self, asked: Asked, findings: Findings | None, model: ModelVersion, salt: str

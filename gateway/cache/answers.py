@@ -68,7 +68,8 @@ class Answers:
         standing = await self._catalog.standing(pins.index, access.tenant)
         if not standing.settled:
             return None
-        name = self._names.answer(exchange.asked, access, pins, today)
+        scope = await self._catalog.scope(access)
+        name = self._names.answer(exchange.asked, scope, pins, today)
         return Place(name, pins.model, access, pins.index_version.recipe, standing.value, today)
 
     async def find(self, place: Place, max_age: int | None) -> Made | None:

@@ -11,7 +11,7 @@ import msgspec
 
 from gateway.answers.exchange import Asked
 from gateway.release import ResolvedPins
-from retrieval.acl import AccessFilter
+from retrieval.acl import PermissionScope
 
 _EDITION: Final = 1  # raise it with whatever changes answers and stands in no version: what was kept is not found again
 _DECIDES_NOTHING: Final = frozenset({"conversation", "user"})
@@ -28,7 +28,7 @@ class Names:
         self._key = _derived(secret, "names")
         self.sealing_key = _derived(secret, "sealing")
 
-    def answer(self, asked: Asked, access: AccessFilter, pins: ResolvedPins, today: date) -> str:
+    def answer(self, asked: Asked, scope: PermissionScope, pins: ResolvedPins, today: date) -> str:
         """The same for questions that a cold run would answer the same, while the tenant's catalog does not change.
 
         The day is one of the inputs: documents expire, and grow old. A field that questions get is one by itself.
@@ -37,9 +37,9 @@ class Names:
         return self._named(
             "answer",
             _EDITION,
-            access.tenant,
-            sorted(access.grants),
-            sorted(access.denied_as),
+            scope.tenant,
+            scope.grants,
+            scope.denied_as,
             pins.index,
             index.calibration,
             pins.model,

@@ -14,6 +14,7 @@ from retrieval.errors import DocumentMissing
 from retrieval.sql.authority import access_columns
 from retrieval.sql.database import insert, upsert
 from retrieval.sql.ledger import follow, record_holding
+from retrieval.sql.listed import list_names
 from retrieval.sql.pieces import cut
 from retrieval.sql.tables import (
     changes,
@@ -79,7 +80,9 @@ async def describe(connection: AsyncConnection, document: Document) -> int:
 
 async def grant(connection: AsyncConnection, document: str, access: Access) -> int:
     """Replace an access list."""
-    return await _alter(connection, access.tenant, document, "access", access_columns(access))
+    sequence = await _alter(connection, access.tenant, document, "access", access_columns(access))
+    await list_names(connection, [access])
+    return sequence
 
 
 async def delete(connection: AsyncConnection, tenant: str, document: str, *, erased: bool) -> int:

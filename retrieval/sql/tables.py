@@ -103,6 +103,11 @@ changes = sa.Table(
     sa.Index("changes_document", "tenant", "document"),
     sa.Index("changes_ingestion", "tenant", "ingestion"),
 )
+listed_names = sa.Table(
+    "listed_names",
+    tables,
+    *_key("tenant", "digest", "side"),  # of a name that an allow or a deny list of the tenant has, or had
+)
 sequences = sa.Table(
     "sequences",
     tables,

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from retrieval.acl import Access
+from retrieval.acl import Access, PermissionScope, Principal, access_filter
 from retrieval.catalog import BEGUN, Catalog, Content, Document, TenantMark
 from retrieval.errors import CatalogError, DocumentMissing, IndexBehind, IndexNotSealed
 from retrieval.index import IndexManifest, load_recipe
@@ -35,6 +35,34 @@ async def test_the_catalogs_access_decides(catalog: Catalog) -> None:
     assert await read(catalog, ref(0, 5), access=reader("staff", tenant="other")) == []
     await catalog.grant("acme", "doc", replace(STAFF, deny=frozenset({"user:u"})))
     assert await read(catalog, ref(0, 5)) == []
+
+
+async def scope(catalog: Catalog, *groups: str, subject: str = "u", tenant: str = "acme") -> PermissionScope:
+    return await catalog.scope(access_filter(Principal(tenant, subject, frozenset(groups), frozenset())))
+
+
+async def test_who_differ_in_names_that_no_list_has_share_a_scope(catalog: Catalog) -> None:
+    await catalog.put([entry(), entry(page("pay", access=replace(HR, deny=frozenset({"group:interns", "user:eve"}))))])
+    ana = await scope(catalog, "staff", "lisbon", subject="ana")
+    assert ana == PermissionScope("acme", ("group:staff",), ()) == await scope(catalog, "staff", subject="ben")
+    assert await scope(catalog, "staff", subject="eve") == replace(ana, denied_as=("user:eve",))
+    assert await scope(catalog, "staff", "interns") == replace(ana, denied_as=("group:interns",))
+    assert await scope(catalog, "staff", "hr") == replace(ana, grants=("group:hr", "group:staff"))
+    assert await scope(catalog, "staff", tenant="other") == PermissionScope("other", (), ())
+    assert len({one.key for one in [ana, await scope(catalog, "staff", subject="eve"), await scope(catalog)]}) == 3
+
+
+async def test_a_name_counts_from_the_moment_on_that_a_list_has_it(catalog: Catalog) -> None:
+    """And for good: a document that is gone, or open again, may still be in what was shared."""
+    await catalog.put([entry()])
+    assert await scope(catalog, "staff", subject="ana") == await scope(catalog, "staff", subject="ben")
+    await catalog.grant("acme", "doc", replace(STAFF, deny=frozenset({"user:ana"})))
+    apart = await scope(catalog, "staff", subject="ana")
+    assert apart.denied_as == ("user:ana",)
+    assert apart != await scope(catalog, "staff", subject="ben")
+    await catalog.grant("acme", "doc", STAFF)
+    await catalog.delete("acme", "doc", erased=True)
+    assert await scope(catalog, "staff", subject="ana") == apart
 
 
 async def test_only_the_current_version_is_shown(catalog: Catalog) -> None:

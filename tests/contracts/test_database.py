@@ -22,7 +22,7 @@ from retrieval.sql import migrations
 from retrieval.sql.authority import authority
 from retrieval.sql.database import Database
 from retrieval.sql.tables import documents, pieces, tables
-from tests.contracts.documents import HR, STAFF, TODAY, entry, page, read, ref
+from tests.contracts.documents import HR, STAFF, TODAY, entry, page, read, reader, ref
 from tests.postgres import Postgres
 
 WAIT = 30  # seconds for what happens at once on a machine that is not busy
@@ -52,6 +52,16 @@ async def test_migrations_make_the_tables_that_the_code_knows(where: Path | str)
     config = Config()
     config.set_main_option("script_location", str(Path(migrations.__file__).parent))
     assert ScriptDirectory.from_config(config).get_heads() == [migrations.HEAD]
+
+
+async def test_the_names_in_lists_that_are_there_are_taken_over(where: Path | str) -> None:
+    async with Catalog.open(where) as catalog:
+        await catalog.put([entry(page(access=replace(HR, deny=frozenset({"user:u"})))), entry(page("other"))])
+        expected = await catalog.scope(reader("hr", "staff"))
+        assert (expected.grants, expected.denied_as) == (("group:hr", "group:staff"), ("user:u",))
+    await execute(where, "DROP TABLE listed_names", "UPDATE alembic_version SET version_num = '0006'")
+    async with Catalog.open(where) as catalog:
+        assert await catalog.scope(reader("hr", "staff")) == expected
 
 
 async def test_a_catalog_of_a_later_release_is_refused(where: Path | str) -> None:

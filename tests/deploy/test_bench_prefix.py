@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import yaml
 
 from deploy.bench_prefix import _HITS, _settings
 from deploy.bench_trace import DOCUMENTS, SECTIONS, asked, library, write_library
@@ -34,9 +35,11 @@ def test_the_trace_is_the_same_in_every_run_and_repeats_documents_by_zipfs_law()
 
 
 def test_documents_are_written_with_who_reads_them(tmp_path: Path) -> None:
-    write_library(tmp_path / "documents", library()[:2])
+    write_library(tmp_path / "documents", library()[:2], ["reader-0"])
     written = {path.name: path.read_text("utf-8") for path in (tmp_path / "documents").iterdir()}
-    assert sorted(written) == ["handbook-000.md", "handbook-001.md", "twinpin.yaml"]
+    assert sorted(written) == ["handbook-000.md", "handbook-001.md", "reader-0.md", "twinpin.yaml"]
+    last = yaml.safe_load(written["twinpin.yaml"])["rules"][-1]
+    assert (last["match"], last["allow"]) == ("reader-0.md", ["user:reader-0"])
     assert written["handbook-000.md"].count("\n## ") == SECTIONS
 
 

@@ -9,6 +9,7 @@ import structlog
 from httpx2 import Response
 from starlette.testclient import TestClient
 
+from deploy.keys import create_key
 from deploy.pins import Pin
 from gateway.app import create_app
 from gateway.cache.opening import CacheRefused
@@ -127,7 +128,6 @@ def test_an_abstention_is_kept_as_well(house: House) -> None:
         {"max_tokens": 50},
         {"response_format": {"type": "json_object"}},
         {"caller": "hanneke"},
-        {"caller": "asker"},
     ],
     ids="-".join,
 )
@@ -144,6 +144,7 @@ def test_whatever_decides_an_answer_makes_another_one(house: House, fields: dict
         {"conversation": "c-1", "user": "u-1"},
         {"max_tokens": 96},
         {"max_tokens": 4_000},
+        {"caller": "asker"},
     ],
     ids="-".join,
 )
@@ -168,6 +169,19 @@ def test_nobody_is_given_what_another_tenant_was_told(house: House) -> None:
     assert outcome(other) == "miss"
     assert "90 days" in other.json()["answer"]
     assert "45 days" in house.ask().json()["answer"]
+
+
+def test_colleagues_are_given_each_others_answers_unless_a_list_tells_them_apart(house: House) -> None:
+    house.keys["ben"] = create_key(
+        house.settings.keys, tenant="acme", subject="ben", groups=["staff", "lisbon"], scopes=["ask"]
+    )
+    assert (outcome(house.ask()), outcome(house.ask(caller="ben"))) == ("miss", "hit")
+    kept_from_ben = {"allow": ["group:staff"], "deny": ["user:ben"]}
+    assert put(house, "surprise.md", BADGE, access=kept_from_ben).status_code == 201
+    assert (outcome(house.ask()), outcome(house.ask(caller="ben"))) == ("miss", "miss")
+    assert (outcome(house.ask()), outcome(house.ask(caller="ben"))) == ("hit", "hit")
+    before, ana, ben = (exchange.request.cache_salt for exchange in house.generator.exchanges)
+    assert before == ana != ben
 
 
 def test_any_change_of_the_tenants_documents_ends_what_was_kept(house: House) -> None:

@@ -107,7 +107,8 @@ class CacheMachine(Machine):
             return meter.tab("t", one.pins.model_version, one.tab.seat.another())
 
         reusing = Reusing(answers, self.metrics, tab, PATIENCE)
-        self.answering = Answering(cast("Audit", Unrecorded()), self.metrics, meter, Prompting(), reusing)
+        audit, catalog = cast("Audit", Unrecorded()), self.world.catalog
+        self.answering = Answering(audit, self.metrics, meter, Prompting(), catalog, reusing)
         self.following = Following(self.world.catalog, self.store, self.metrics.cache_purged, self.store.sweep)
         self.run(self.following.look())
         erasure = CacheErasure(self.store, lambda: datetime.now(UTC))

@@ -5,17 +5,19 @@ Behind most of these stands another one that would hold too; `test_mutants` take
 
 import asyncio
 import hashlib
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from retrieval.acl import Access, AccessFilter, Principal, access_filter
-from retrieval.catalog import Passage
+from retrieval.catalog import Catalog, Passage
 from retrieval.embed import HashEmbedder
 from retrieval.errors import IndexBehind, IndexNotSealed, StoreError
 from retrieval.fusion import Legs
@@ -28,6 +30,7 @@ from retrieval.store import ChunkPoint, ChunkRef, ChunkStore, HybridQuery, Narro
 from retrieval.stores.edge_store import EdgeStore
 from retrieval.stores.memory_store import MemoryStore
 from retrieval.stores.qdrant_store import QdrantStore
+from tests.contracts.documents import entry, page, ref
 from tests.proofs.oracle import Lists, Oracle, Paper, Who
 from tests.proofs.residue import residue
 from tests.proofs.world import ANYTHING, InProcess, World, access, ask, new_document, open_world, recipe, texts_found
@@ -249,6 +252,23 @@ async def test_the_authority_refuses_whom_it_denies(tmp_path: Path) -> None:
     async with a_world(tmp_path) as world:
         await world.catalog.grant(*KEY, access(KEY, Lists(STAFF.allow, frozenset({"user:ana"}))))
         await nothing(world)
+
+
+async def test_who_share_a_scope_may_read_the_same(tmp_path: Path) -> None:
+    """Every name is on one side of one kind of list: of a document that came with it, or had it replaced later."""
+    came = [Access("acme", frozenset({"group:a"})), Access("acme", frozenset({"group:a"}), frozenset({"user:b"}))]
+    later = [Access("acme", frozenset({"group:b"})), Access("acme", frozenset({"group:b"}), frozenset({"user:c"}))]
+    refs, shared = [ref(0, 5, document=str(number)) for number in range(4)], defaultdict(set)
+    async with Catalog.open(tmp_path / "catalog.db") as catalog:
+        await catalog.put([entry(page(str(number), access=one)) for number, one in enumerate([*came, MINE, MINE])])
+        for number, one in enumerate(later, start=2):
+            await catalog.grant("acme", str(number), one)
+        for subject, groups in product("abcd", ("", "a", "b", "ab", "c", "abc")):
+            who = access_filter(Principal("acme", subject, frozenset(groups), frozenset()))
+            read = await catalog.read(refs, who, "blocks-1", index="idx", today=TODAY)
+            shared[await catalog.scope(who)].add(tuple(one.ref.document for one in read))
+    assert all(len(seen) == 1 for seen in shared.values())
+    assert len(shared) == 12, "the control: the others share one"
 
 
 async def test_the_authority_refuses_an_earlier_version(tmp_path: Path) -> None:

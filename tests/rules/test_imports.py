@@ -85,6 +85,7 @@ THROUGH: Mapping[str, set[str]] = {
         "retrieval/ingest/sources/query.py",
         "retrieval/sql/ingestions.py",
         "retrieval/sql/ledger.py",
+        "retrieval/sql/listed.py",
         "retrieval/sql/mentions.py",
         "retrieval/sql/migrations/",
         "retrieval/sql/reader.py",

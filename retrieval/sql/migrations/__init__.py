@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from retrieval.errors import CatalogError
 from retrieval.sql.tables import tables
 
-HEAD = "0006"
+HEAD = "0007"
 
 
 def revision(connection: sa.Connection) -> str | None:

@@ -18,10 +18,13 @@ class CacheErasure:
     until: Callable[[], datetime]
 
     async def erase(self, subject: Subject) -> Erased:
-        """Let go of the tenant's answers, and look through those of others that are here."""
+        """Let go of the tenant's answers, and look whether any is left.
+
+        Answers of others are none of this: what is in them was said by documents of their own.
+        """
         needles = [word.encode() for word in subject.words]
         await self.forget(subject.tenant)
-        residue = await self.store.residue(needles)
+        residue = await self.store.residue(subject.tenant, needles)
         sought = 0 if residue.scanned is None else len(needles)
         done = "all kept answers of the tenant dropped"
         return Erased("answer cache", done, residue.scanned, residue.found, self.until(), sought)

@@ -65,9 +65,9 @@ class FrontedStore:
         mine = await self._front.purge(tenant, documents)
         return max(mine, await self._shared.purge(tenant, documents))
 
-    async def residue(self, needles: Collection[bytes]) -> Residue:
+    async def residue(self, tenant: str, needles: Collection[bytes]) -> Residue:
         """Nobody can look through what is in Redis, whatever is left here."""
-        return Residue(None, (await self._front.residue(needles)).found)
+        return Residue(None, (await self._front.residue(tenant, needles)).found)
 
     async def close(self) -> None:
         await self._shared.close()

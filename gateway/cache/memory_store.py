@@ -62,8 +62,8 @@ class MemoryStore:
             self._drop(key)
         return len(found)
 
-    async def residue(self, needles: Collection[bytes]) -> Residue:
-        held = [one.value for one in self._held.values()]
+    async def residue(self, tenant: str, needles: Collection[bytes]) -> Residue:
+        held = [one.value for one in self._held.values() if one.tenant == tenant]
         found = sum(any(needle in value for value in held) for needle in set(needles))
         return Residue(sum(map(len, held)), found)
 

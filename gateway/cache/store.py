@@ -47,8 +47,8 @@ class Store(Protocol):
         """Let go of every answer that may hold words of these documents, or of all for `ANY`; how many there were."""
         ...
 
-    async def residue(self, needles: Collection[bytes]) -> Residue:
-        """How many of `needles` can still be read in what is held."""
+    async def residue(self, tenant: str, needles: Collection[bytes]) -> Residue:
+        """How many of `needles` can still be read in what is held of a tenant's."""
         ...
 
     async def close(self) -> None:

@@ -96,7 +96,8 @@ async def test_all_answers_of_a_tenant_can_go(store: Store, tenant: str) -> None
 
 async def test_what_is_left_is_looked_through_where_it_can_be(store: Store, tenant: str) -> None:
     await store.put(kept(tenant, "a", "x", value=b"the words of a document"))
-    found = await store.residue([b"words of", b"words that nobody said"])
+    await store.put(kept(f"{tenant} too", "a", "x", value=b"the words of a document"))
+    found = await store.residue(tenant, [b"words of", b"words that nobody said"])
     assert found.scanned is None or (found.scanned > 0 and found.found == 1)
     await store.purge(tenant, [ANY])
-    assert (await store.residue([b"words of"])).found == 0
+    assert (await store.residue(tenant, [b"words of"])).found == 0, "what another tenant's documents say is theirs"

@@ -116,7 +116,8 @@ def create_app(settings: Settings, opening: Opening | None = None, draining: Dra
             raise
 
     app = FastAPI(title="Twinpin", lifespan=lifespan, docs_url=None, redoc_url=None, telemetry=_NO_TELEMETRY)
-    for routes in (answer, search, feedback, review, record_routes, document_routes, release_routes, usage, gates, ops):
+    app.router.routes.extend(answer.router.routes)  # by themselves: to be found in an included router costs more
+    for routes in (search, feedback, review, record_routes, document_routes, release_routes, usage, gates, ops):
         app.include_router(routes.router)
     app.router.routes.append(agents.route)
     for expected in (errors.GatewayError, RetrievalError, ServingError, TimeoutError):

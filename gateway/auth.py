@@ -1,5 +1,6 @@
 """Who asks, and for whom: what a request's headers say becomes a Caller, or nobody."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
@@ -36,26 +37,29 @@ class Authenticator:
             people = await stack.enter_async_context(People.open(identity, metrics.identity)) if identity else None
             yield cls(KeyFile(keys, metrics.keys_ok.set), people)
 
-    async def caller(self, headers: Mapping[str, str]) -> Caller:
-        """By the request's headers; Unauthenticated when they name none we know, Forbidden when it may not act so."""
+    async def caller(self, headers: Mapping[str, str], deadline: float | None = None) -> Caller:
+        """By the request's headers; Unauthenticated when they name none we know, Forbidden when it may not act so.
+
+        TimeoutError when an issuer that is asked has not answered at the `deadline`, by the event loop's clock.
+        """
         sent = credentials(headers)
         if self.people is not None and is_token(sent.bearer):
-            return await self._person(self.people, sent)
+            return await self._person(sent, deadline)
         key = await self._key(sent.bearer)
         credential = f"key:{key.prefix}"
         if sent.user_token is not None:
-            user, _ = await self._principal(sent.user_token)
+            user, _ = await self._principal(sent.user_token, deadline)
             return Caller(both(key, user), credential, key.subject)
         if sent.named is not None:
             return Caller(named(key, sent.named), credential, key.subject)
         return Caller(principal_of(key), credential)
 
-    async def _person(self, people: People, sent: Credentials) -> Caller:
+    async def _person(self, sent: Credentials, deadline: float | None) -> Caller:
         if sent.user_token is not None or sent.named is not None:
             raise Forbidden(
                 "a token speaks for its own user: an app asks for others with its API key", code="not_an_app"
             )
-        principal, issuer = await self._principal(sent.bearer)
+        principal, issuer = await self._principal(sent.bearer, deadline)
         return Caller(principal, f"issuer:{issuer}")
 
     async def _key(self, secret: str) -> ApiKey:
@@ -68,12 +72,13 @@ class Authenticator:
             )
         return key
 
-    async def _principal(self, token: str) -> tuple[Principal, str]:
+    async def _principal(self, token: str, deadline: float | None) -> tuple[Principal, str]:
         if self.people is None:
             raise Unauthenticated(
                 "tokens of users are not accepted here: no issuer is configured", code="invalid_token"
             )
-        person, issuer = await self.people.person(token)
+        async with asyncio.timeout_at(deadline):
+            person, issuer = await self.people.person(token)
         return Principal(person.tenant, person.subject, person.groups, person.scopes), issuer
 
 

@@ -1,6 +1,5 @@
 """Every long-lived object of the process, and what each route starts with: those parts and a verified caller."""
 
-import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -60,13 +59,13 @@ def parts(request: Request) -> Parts:
 
 async def caller(request: Request, doing: str | None = None) -> Caller:
     """The verified caller, who may do this: what the request's route is for, unless said otherwise."""
-    known: Caller | None = getattr(request.state, "caller", None)
+    here, known = parts(request), cast("Caller | None", getattr(request.state, "caller", None))
     if known is None:  # a route that admits asks before its handler does: nobody is verified twice
-        async with asyncio.timeout_at(patience(request, parts(request).settings.answer_seconds)):
-            known = request.state.caller = await parts(request).authenticator.caller(request.headers)
+        until = patience(request, here.settings.answer_seconds)
+        known = request.state.caller = await here.authenticator.caller(request.headers, until)
     wanted = operation(request)
     require(known.principal, *NEEDED[doing or wanted])
-    parts(request).gates.require_open(wanted, known.principal.tenant)
+    here.gates.require_open(wanted, known.principal.tenant)
     return known
 
 

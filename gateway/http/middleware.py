@@ -27,7 +27,7 @@ class RequestEdge:
         self._metrics = metrics
         self._tracing = tracing
         self._draining = draining
-        self._max_body_bytes = max_body_bytes
+        self._max_body_bytes = sorted(max_body_bytes.items(), reverse=True)  # of two that fit, the longer one is first
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on with an id, a bounded body and a counted end."""
@@ -35,7 +35,8 @@ class RequestEdge:
             await self._app(scope, receive, send)
             return
         state = scope.setdefault("state", {})
-        state["request_id"] = request_id = _request_id(scope)
+        headers = dict(scope["headers"])
+        state["request_id"] = request_id = _request_id(headers)
         state["arrived"] = asyncio.get_running_loop().time()
         started, status = time.perf_counter(), 499
 
@@ -52,7 +53,7 @@ class RequestEdge:
         with self._tracing.request(scope["path"], scope["headers"]) as state["trace"]:
             try:
                 with self._metrics.requests_in_flight.track_inprogress():
-                    await self._app(scope, self._bounded(scope, receive), counted)
+                    await self._app(scope, self._bounded(scope["path"], headers, receive), counted)
             except Exception:
                 status = 500 if status == 499 else status
                 raise
@@ -65,9 +66,9 @@ class RequestEdge:
         self._metrics.request(method, route, status, seconds, state.get("pins"))
         state["trace"].answered(method, route, status)
 
-    def _bounded(self, scope: Scope, receive: Receive) -> Receive:
-        limit = self._limit(scope["path"])
-        declared = dict(scope["headers"]).get(b"content-length", b"0")
+    def _bounded(self, path: str, headers: Mapping[bytes, bytes], receive: Receive) -> Receive:
+        limit = self._limit(path)
+        declared = headers.get(b"content-length", b"0")
         taken = int(declared) if declared.isdigit() and int(declared) > limit else 0
 
         async def bounded() -> Message:
@@ -81,14 +82,13 @@ class RequestEdge:
         return bounded
 
     def _limit(self, path: str) -> int:
-        fitting = [
-            start for start in self._max_body_bytes if not start or path == start or path.startswith(f"{start}/")
-        ]
-        return self._max_body_bytes[max(fitting, key=len)]
+        return next(
+            limit for start, limit in self._max_body_bytes if not start or path == start or path.startswith(f"{start}/")
+        )
 
 
-def _request_id(scope: Scope) -> str:
-    given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
+def _request_id(headers: Mapping[bytes, bytes]) -> str:
+    given = headers.get(b"x-request-id", b"").decode("latin-1")
     return given if _REQUEST_ID.fullmatch(given) else f"req_{secrets.token_hex(12)}"
 
 

@@ -2,11 +2,12 @@
 
 from typing import cast
 
+import msgspec
 import structlog
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from gateway import errors
 from gateway.parts import caller
@@ -25,7 +26,8 @@ async def render(request: Request, error: Exception) -> Response:
     headers = {} if told.retry_after is None else {"retry-after": str(max(1, round(told.retry_after)))}
     if isinstance(told, errors.Unauthenticated):
         headers["www-authenticate"] = "Bearer"
-    response = JSONResponse(told.body(request_id), status_code=told.status, headers=headers)
+    body = msgspec.json.encode(told.body(request_id))
+    response = Response(body, told.status, headers, media_type="application/json")
     response.raw_headers.extend(told.headers)
     return response
 

@@ -10,8 +10,8 @@ from typing import TypeAlias
 
 from gateway.caller import Caller
 from gateway.errors import OverLimit
-from gateway.limits.budgets import Amounts, Budgets, Claim, Lease, Level, Refusal
-from gateway.limits.caps import MEASURES, NANO, NO_CAPS, InForce
+from gateway.limits.budgets import Amounts, Budgets, Claim, Lease, Level, Refusal, Whose
+from gateway.limits.caps import MEASURES, NANO, NO_CAPS, Caps, InForce
 from gateway.limits.concurrency import Concurrency, Priority
 from gateway.limits.seat import Seat
 from serving.cost import Tokens
@@ -117,34 +117,39 @@ class Limits:
 
     def claims(self, caller: Caller) -> tuple[Claim, ...]:
         """Whose budgets a caller's request takes from: its tenant's, and those of its key or person that have any."""
-        tenant, limited = caller.principal.tenant, self._in_force.limited
-        by, _, named = caller.credential.partition(":")
-        if by == "key" and (caps := limited.of_key(named)) != NO_CAPS:
-            return self.of_tenant(tenant), Claim("key", tenant, caller.credential, caps)
-        if by == "issuer" and (caps := limited.of_person(named)) != NO_CAPS:
-            return self.of_tenant(tenant), Claim("person", tenant, _account(caller.principal.subject), caps)
-        return (self.of_tenant(tenant),)
+        principal, (whose, caps) = caller.principal, self._own(caller)
+        if caps == NO_CAPS:
+            return (self.of_tenant(principal.tenant),)
+        account = caller.credential if whose == "key" else _account(principal.subject)
+        return self.of_tenant(principal.tenant), Claim(whose, principal.tenant, account, caps)
 
     def of_tenant(self, tenant: str) -> Claim:
         """A tenant's budgets alone."""
         return Claim("tenant", tenant, "", self._in_force.limited.of_tenant(tenant))
 
-    def seat(self, caller: Caller) -> Seat:
+    def greet(self, caller: Caller, *, may_reuse: bool) -> Seat:
         """A place among all answers for one of this caller's, to be taken before a model is asked.
 
-        A key's or a person's own priority counts before their tenant's.
+        Before anything is read of what was sent: Overloaded where there is no room for another answer. While answers
+        are kept, as many again may be let past without a place, to look whether there is one.
         """
-        claims = reversed(self.claims(caller))
-        priority = next((claim.caps.priority for claim in claims if claim.caps.priority), _PRIORITY)
-        return Seat(self._concurrency, caller.principal.tenant, priority, self._overloaded)
-
-    def greet(self, caller: Caller, *, may_reuse: bool) -> None:
-        """Before anything is read of what was sent: Overloaded where there is no room for another answer.
-
-        While answers are kept, as many again may be let past without a place, to look whether there is one.
-        """
+        seat = Seat(self._concurrency, caller.principal.tenant, self._priority(caller), self._overloaded)
         if not may_reuse or self.in_flight >= _LOOKING * self._concurrency.limit:
-            self.seat(caller).look()
+            seat.look()
+        return seat
+
+    def _priority(self, caller: Caller) -> Priority:
+        """A key's or a person's own counts before their tenant's."""
+        _, own = self._own(caller)
+        return own.priority or self._in_force.limited.of_tenant(caller.principal.tenant).priority or _PRIORITY
+
+    def _own(self, caller: Caller) -> tuple[Whose, Caps]:
+        """What the caller's key may take, or else the person whom an issuer knows."""
+        by, _, named = caller.credential.partition(":")
+        limited = self._in_force.limited
+        if by == "key":
+            return "key", limited.of_key(named)
+        return "person", limited.of_person(named) if by == "issuer" else NO_CAPS
 
     async def _settle(self, lease: Lease, tenant: str, seat: Seat | None, spent: Spending) -> None:
         self.in_flight -= 1

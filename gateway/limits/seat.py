@@ -14,7 +14,7 @@ _OF_THE_REQUEST = ("first_piece", "total")  # timeouts, the others are of a conn
 
 
 class Seat:
-    """One answer's, from its question on."""
+    """One answer's; how long it waits for its first word is counted from when it is taken."""
 
     def __init__(
         self, concurrency: Concurrency, tenant: str, priority: Priority, refused: Callable[[Priority], None]
@@ -29,7 +29,7 @@ class Seat:
         self._taken = False
 
     def another(self) -> "Seat":
-        """One for the same caller, from now on."""
+        """One more for the same caller."""
         return Seat(self._concurrency, self._tenant, self._priority, self._refused)
 
     def look(self) -> None:
@@ -42,7 +42,7 @@ class Seat:
         if not self._taken:
             if not self._concurrency.enters(self._priority, self._tenant):
                 raise self._no_room()
-            self._taken = True
+            self._taken, self._began = True, self._concurrency.clock()
 
     def leave(self) -> None:
         """Give it back, if it is taken."""

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from gateway.answers.exchange import Asked
+from gateway.answers.exchange import Asked, Exchange
 from gateway.cache.wishes import wish_of
 from gateway.errors import Invalid, NotFound
 from gateway.http.wire import NativeWire, OpenAIWire
 from gateway.parts import caller, parts, pins, until
 from gateway.routes.direct import Direct
 from gateway.schemas import LONGEST_QUESTION, AnswerRequest, ChatRequest, Turn, narrowing_of
-from gateway.streaming import AnswerResponse
+from gateway.streaming import AnswerResponse, Wire
 from serving.generator import Message
 
 router = APIRouter(route_class=Direct)
@@ -21,7 +21,6 @@ router = APIRouter(route_class=Direct)
 @router.post("/v1/answer")
 async def answer(request: Request, body: AnswerRequest) -> Response:
     """Answer a question from the documents this caller may see, with verified citations, or say that it cannot."""
-    asking, here = await caller(request), parts(request)
     question, history = (body.question, ()) if body.question else _last_turn(body.messages or [])
     asked = Asked(
         question=question,
@@ -33,22 +32,14 @@ async def answer(request: Request, body: AnswerRequest) -> Response:
         user=body.user,
         retrieval=body.retrieval,
     )
-    deadline, wish = until(request), wish_of(request.headers.get("cache-control"))
-    seat = here.limits.seat(asking)
-    exchange = here.answering.open(
-        asked, asking, pins(request, asking.principal), deadline, seat, request.state.trace, wish
-    )
-    admission = here.limits.admit(asking, exchange.most(), None if here.answering.reuses else seat)
-    return AnswerResponse(
-        exchange, here.answering.events(exchange), NativeWire(exchange), admission, stream=bool(body.stream)
-    )
+    exchange = await _opened(request, asked)
+    return _told(request, exchange, NativeWire(exchange), stream=bool(body.stream))
 
 
 @router.post("/v1/chat/completions")
 async def chat_completions(request: Request, body: ChatRequest) -> Response:
     """The same answer in OpenAI's shape."""
-    asking, here = await caller(request), parts(request)
-    _served(body.model, here.settings.served_model)
+    _served(body.model, parts(request).settings.served_model)
     question, history = _last_turn(body.messages)
     asked = Asked(
         question=question,
@@ -60,15 +51,10 @@ async def chat_completions(request: Request, body: ChatRequest) -> Response:
         user=body.user,
         retrieval=body.retrieval,
     )
-    deadline, wish = until(request), wish_of(request.headers.get("cache-control"))
-    seat = here.limits.seat(asking)
-    exchange = here.answering.open(
-        asked, asking, pins(request, asking.principal), deadline, seat, request.state.trace, wish
-    )
+    exchange = await _opened(request, asked)
     include_usage = body.stream_options is not None and body.stream_options.include_usage
     wire = OpenAIWire(exchange, body.model, include_usage, body.ignored())
-    admission = here.limits.admit(asking, exchange.most(), None if here.answering.reuses else seat)
-    return AnswerResponse(exchange, here.answering.events(exchange), wire, admission, stream=bool(body.stream))
+    return _told(request, exchange, wire, stream=bool(body.stream))
 
 
 @router.get("/v1/models")
@@ -77,6 +63,22 @@ async def models(request: Request) -> dict[str, object]:
     await caller(request)
     served = {"id": parts(request).settings.served_model, "object": "model", "created": 0, "owned_by": "twinpin"}
     return {"object": "list", "data": [served]}
+
+
+async def _opened(request: Request, asked: Asked) -> Exchange:
+    """What this caller asks, from here on with its versions, its deadline and its seat."""
+    asking, state = await caller(request), request.state
+    deadline, wish = until(request), wish_of(request.headers.get("cache-control"))
+    versions = pins(request, asking.principal)
+    return parts(request).answering.open(asked, asking, versions, deadline, state.seat, state.trace, wish)
+
+
+def _told(request: Request, exchange: Exchange, wire: Wire, *, stream: bool) -> Response:
+    """Its answer, to a caller whom the limits let in; where answers are kept, one may need no seat."""
+    limits, answering = parts(request).limits, parts(request).answering
+    seat = None if answering.reuses else exchange.tab.seat
+    admission = limits.admit(exchange.caller, exchange.most(), seat)
+    return AnswerResponse(exchange, answering.events(exchange), wire, admission, stream=stream)
 
 
 def _served(asked: str, served: str) -> None:

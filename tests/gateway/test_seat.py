@@ -36,6 +36,19 @@ def test_it_is_taken_once_and_given_back_once() -> None:
     assert concurrency.running == 0, "who looks has not taken it"
 
 
+def test_what_comes_before_it_is_taken_is_no_waiting_for_the_engine() -> None:
+    """It is made before the body is read, which a caller may send as slowly as they like."""
+    clock = Clock()
+    concurrency = Concurrency(16, 1.0, clock)
+    for body in (*([0.0] * 8), *([5.0] * 16)):
+        one = seat(concurrency)
+        clock.now += body
+        with one.taken():
+            clock.now += 0.05
+            one.heard()
+    assert concurrency.limit == 16
+
+
 @pytest.mark.parametrize("ended", [GenerationTimeout("total", 0.9), asyncio.CancelledError()], ids=["deadline", "left"])
 def test_who_waits_in_vain_counts_for_how_many_are_let_in(ended: BaseException) -> None:
     """With deadlines below the goal every slow one is cut off, and those that came in time say that all is well."""

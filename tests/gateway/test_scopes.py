@@ -101,9 +101,9 @@ def test_a_caller_is_verified_once_a_request(house: House, monkeypatch: pytest.M
     verified: list[object] = []
     verify = Authenticator.caller
 
-    async def counted(self: Authenticator, headers: Mapping[str, str]) -> Caller:
+    async def counted(self: Authenticator, headers: Mapping[str, str], deadline: float | None = None) -> Caller:
         verified.append(headers)
-        return await verify(self, headers)
+        return await verify(self, headers, deadline)
 
     monkeypatch.setattr(Authenticator, "caller", counted)
     secret = create_key(house.settings.keys, tenant="acme", subject="ana", groups=["staff"], scopes=SCOPES)

@@ -2,6 +2,7 @@
 
 import sys
 import threading
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -23,6 +24,8 @@ Batch: TypeAlias = tuple[list[int], dict[str, Array]]  # places in the list of t
 SENTENCE, TOKENS = "sentence_embedding", "token_embeddings"  # what a converted graph gives, by the library's names
 _BATCH = 8  # measured: more of them together get slower again, as they leave the cache
 _TOKENS_BATCH = 2  # so much comes out of it that it leaves the cache earlier
+# The runtime keeps for good what it compiles for each shape that it is given, and the first of a shape waits for it.
+_LENGTHS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192)
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -112,13 +115,18 @@ class OpenVinoEncoder:
     def _padded(self, rows: Sequence[Sequence[int]]) -> dict[str, Array]:
         import numpy as np
 
-        longest = max(1, *map(len, rows))
+        longest = self._length(max(map(len, rows)))
         ids = np.full((len(rows), longest), self._reading.pad_id, dtype=np.int64)
         mask = np.zeros((len(rows), longest), dtype=np.int64)
         for row, tokens in enumerate(rows):
             place = self._place(len(tokens), longest)
             ids[row, place], mask[row, place] = tokens, 1
         return {"input_ids": ids, "attention_mask": mask}
+
+    def _length(self, tokens: int) -> int:
+        """What a row is padded to: one of a few lengths, and none that the model cannot read."""
+        place = bisect_left(_LENGTHS, tokens)
+        return min(_LENGTHS[place], self._reading.max_tokens) if place < len(_LENGTHS) else tokens
 
     def _place(self, length: int, longest: int) -> slice:
         """Where a text's own tokens stand among those of a padded row."""

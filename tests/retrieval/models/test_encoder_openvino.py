@@ -121,10 +121,27 @@ class Echo:
 
     number = 1
 
+    def __init__(self) -> None:
+        self.lengths = set[int]()
+
     def run(self, batches: Iterator[Any], take: Callable[[list[int], Any], None]) -> None:
         for places, inputs in batches:
+            self.lengths.add(inputs["input_ids"].shape[1])
             ids = inputs["input_ids"].astype("float64")
             take(places, np.stack([ids, np.ones_like(ids)], axis=2))
+
+
+def test_a_model_sees_texts_of_few_lengths_and_none_that_it_cannot_read(
+    kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It keeps what it compiles for each shape, so that every other length would be memory that is never given back."""
+    converted = conversion.converted_model(model_directory(pinned()), pinned().digest, kept)
+    encoder, echo = OpenVinoEncoder(converted, "f32"), Echo()
+    monkeypatch.setattr(encoder, "_states", lambda: echo)
+    for words in range(400):
+        encoder.tokens(["oil " * words])
+    assert sorted(echo.lengths) == [8, 16, 24, 32, 48, 64, 96, 128, 192, 256]
+    assert converted.reading.max_tokens == 256
 
 
 def test_what_threads_want_at_once_is_compiled_once(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -170,6 +170,11 @@ class LiveIndex:
                 self.model.forget()
             return await self.store.rewrite()
 
+    async def tidy(self) -> bool:
+        """Let the store give back what deleted chunks take, if that is much; writes wait, reads go on."""
+        async with self._writing:
+            return await self.store.tidy()
+
     async def seal(self, place: str) -> IndexManifest:
         """Note that a build is complete; the content goes on following the catalog. A calibration is kept."""
         before = await self.catalog.manifest(self.name)

@@ -151,6 +151,13 @@ class ChunkStore(Searchable, Protocol):
         """
         ...
 
+    async def tidy(self) -> bool:
+        """Rewrite once deleted chunks take much, and more than those that are held; whether it did.
+
+        Nobody may write meanwhile; reads go on.
+        """
+        ...
+
     async def residue(self, needles: Sequence[bytes]) -> Residue:
         """How many of `needles` can still be read in the store's files."""
         ...

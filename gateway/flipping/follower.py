@@ -1,4 +1,4 @@
-"""Keeps every open index version up to date with the catalog, and closes those that nothing can be using any more."""
+"""Keeps every open index version up to date with the catalog and tidy, and closes those that nothing can be using."""
 
 import asyncio
 import time
@@ -9,6 +9,7 @@ from typing import NoReturn
 
 import structlog
 
+from gateway.flipping.loaded import set_apart_anew
 from gateway.flipping.versions import IndexVersions
 from retrieval.errors import RetrievalError
 from retrieval.live import LiveIndex
@@ -45,6 +46,8 @@ class Follower:
         for index in self.indexes.retained():
             try:
                 await self._follow(index)
+                if await index.tidy():
+                    _log.info("index_tidied", index=index.name)
             except RetrievalError as error:
                 self._note(index.name, error)
             else:
@@ -53,6 +56,7 @@ class Follower:
         if self.indexes.leaving() and not self.indexes.changing.locked():
             async with self.indexes.changing, self.quiet():
                 await self.indexes.close_leaving()
+            set_apart_anew()
 
     async def _follow(self, index: LiveIndex) -> None:
         """Whoever commits new content writes it to the serving version, which is only behind for a fault."""

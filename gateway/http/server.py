@@ -1,7 +1,6 @@
 """The HTTP server: on SIGTERM it says that it is not ready, answers on for a while, and ends what is under way."""
 
 import asyncio
-import gc
 import math
 import signal
 import socket
@@ -13,6 +12,7 @@ from typing import Any
 import structlog
 import uvicorn
 
+from gateway.flipping.loaded import set_apart
 from gateway.http.draining import Draining
 
 _MARGIN_SECONDS = 5.0
@@ -54,14 +54,10 @@ class Server(uvicorn.Server):
                 one.close()  # also where it could not start
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """From here on there is something to drain, and what has been loaded stays.
-
-        To look at all of that for garbage takes a fifth of a second, every few seconds, in which nobody is answered.
-        """
+        """From here on there is something to drain, and what has been loaded stays."""
         self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
-        gc.collect()
-        gc.freeze()
+        set_apart()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Ctrl-C, and a signal that comes again, leave out the waiting."""

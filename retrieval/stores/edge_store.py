@@ -34,6 +34,7 @@ from retrieval.stores.shard import DENSE, SPARSE, engine
 
 _CONDITIONS = 1024  # kept: a caller's come with each query, and to make one takes longer than to look it up
 _TURN = 64  # chunks written at a stretch: some milliseconds
+_MANY = 1_024  # deleted chunks, which go on taking some 7 KiB of memory each
 Condition: TypeAlias = (
     qe.FieldCondition
     | qe.IsEmptyCondition
@@ -53,6 +54,7 @@ class EdgeStore:
         self._directory = directory
         self._dimensions = dimensions
         self._lock = lock
+        self._gone = 0
 
     @classmethod
     def open(cls, directory: Path, dimensions: int) -> "EdgeStore":
@@ -91,6 +93,7 @@ class EdgeStore:
         going = self._count(chosen)
         self._update(qe.UpdateOperation.delete_points_by_filter(chosen))
         require_gone(self._count(chosen))
+        self._gone += going
         return going
 
     async def score(self, query: HybridQuery, access: AccessFilter, narrowing: Narrowing) -> Legs:
@@ -141,9 +144,17 @@ class EdgeStore:
 
     async def rewrite(self) -> str:
         """Copy what lives into a shard of its own, which takes the place of this one."""
+        self._gone = 0  # also when it fails: it is not tried again at once
         await files.copy(self._shard, self._directory, self._dimensions)
         self._shard = engine(lambda: files.replace(self._shard, self._directory, self._dimensions))
         return f"{await self.count()} chunks copied into new files; the old payload storage and write-ahead log removed"
+
+    async def tidy(self) -> bool:
+        """The engine uses no place again, and merging segments gives none back."""
+        if self._gone < _MANY or self._gone < await self.count():
+            return False
+        await self.rewrite()
+        return True
 
     async def residue(self, needles: Sequence[bytes]) -> Residue:
         """Scan every file of the index; in a thread, as it takes a second a gigabyte."""

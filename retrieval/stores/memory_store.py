@@ -75,6 +75,10 @@ class MemoryStore:
         """What was deleted left with its entry."""
         return "held in memory: what was deleted is gone"
 
+    async def tidy(self) -> bool:
+        """What was deleted takes nothing."""
+        return False
+
     async def residue(self, needles: Sequence[bytes]) -> Residue:
         """There is no file to look into."""
         return Residue(0, 0)

@@ -149,6 +149,10 @@ class QdrantStore:
         """A server merges segments and cuts its log in its own time, and nobody can make it."""
         return "deleted for every reader; the server lets go of the bytes when it merges their segment"
 
+    async def tidy(self) -> bool:
+        """The server's optimizer does."""
+        return False
+
     async def residue(self, needles: Sequence[bytes]) -> Residue:
         """Nobody can look into a server's files from here; local mode has none."""
         return Residue(0 if self._local else None, 0)

@@ -222,6 +222,10 @@ async def test_rewriting_changes_nothing_that_is_found(store: ChunkStore) -> Non
     await store.verify(DIMENSIONS)
 
 
+async def test_a_store_in_which_little_was_deleted_is_left_alone(store: ChunkStore) -> None:
+    assert not await store.tidy()
+
+
 async def test_an_empty_store_can_be_rewritten(store: ChunkStore) -> None:
     assert await store.rewrite()
     await store.upsert([point("doc", STAFF)])

@@ -1,8 +1,11 @@
 """Flips: whole or not at all, seen by nobody who is being answered, remembered across restarts, and never a leak."""
 
 import asyncio
+import gc
+import math
 import shutil
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,6 +24,7 @@ from deploy.pins import Applied, Pin
 from gateway.app import Outside, create_app, open_parts
 from gateway.flipping.flip import VersionRefused
 from gateway.flipping.lastgood import LastGood
+from gateway.flipping.loaded import set_apart
 from gateway.flipping.versions import IndexVersions, open_built
 from retrieval.acl import Access
 from retrieval.catalog import Catalog
@@ -598,6 +602,30 @@ async def test_a_version_is_closed_when_no_answer_can_be_using_it_and_not_before
         await versions.close_leaving()
         assert [index.name for index in versions.retained()] == [STABLE.name]
         assert versions.get(OTHER.name) is None
+
+
+def test_a_version_that_was_there_at_the_start_leaves_memory_too(house: House) -> None:
+    """The server sets apart what has been loaded: nobody would look at the circles of references in it again."""
+    with gateway(house):
+        build(house, OTHER)
+        indexes = house.app.state.parts.follower.indexes
+        finder = house.app.state.parts.release.current.indexes[STABLE.name].finder
+        vars(finder)["circle"] = finder
+        held = weakref.ref(finder)
+        del finder
+        set_apart()
+        try:
+            assert house.ask().status_code == 200
+            flip(house, Pin(OTHER.name))
+            assert house.ask().status_code == 200
+            assert held() is not None, "the control: an answer may still be using it"
+            indexes._clock = lambda: math.inf
+            assert house.client.portal is not None
+            house.client.portal.call(house.app.state.parts.follower.look)
+            assert [one.name for one in indexes.retained()] == [OTHER.name]
+            until_true(lambda: held() is None)
+        finally:
+            gc.unfreeze()
 
 
 def test_a_task_of_the_background_that_ends_is_missed(

@@ -113,6 +113,29 @@ async def test_the_same_chunks_are_scored_the_same_in_another_shard(tmp_path: Pa
     assert seen[0] == seen[1], "to the last bit"
 
 
+async def test_what_deleted_chunks_took_is_given_back_once_it_is_much(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("retrieval.stores.edge_store._MANY", 40)
+    async with opened(tmp_path / "idx") as store:
+        await store.upsert(chunks(60))
+        before = await answers(store)
+        await store.upsert(chunks(50, DOCUMENT.decode()))
+        await store.delete("acme", DOCUMENT.decode())
+        assert not await store.tidy(), "more is held than was deleted"
+        await store.upsert(chunks(20, DOCUMENT.decode(), DIGEST.decode()))
+        await store.delete("acme", DOCUMENT.decode())
+        assert (await store.residue([DOCUMENT])).found, "the control: it is all still there"
+        assert await store.tidy()
+        assert not (await store.residue([DOCUMENT])).found
+        assert same(before, await answers(store))
+        assert not await store.tidy()
+    async with opened(tmp_path / "few") as store:
+        await store.upsert(chunks(39))
+        await store.delete("acme", "doc")
+        assert not await store.tidy(), "so few are not worth it"
+
+
 async def test_questions_are_answered_while_a_shard_is_rewritten(tmp_path: Path) -> None:
     async with opened(tmp_path / "idx") as store:
         for n in range(15):

@@ -1,12 +1,13 @@
 """What an operator can set for the command line; the only reader of the environment in this package."""
 
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import PrivateAttr, SecretStr, model_validator
+from pydantic import Field, PrivateAttr, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from retrieval.layout import Layout
+from retrieval.models.room import VECTOR_BYTES
 
 
 class Settings(BaseSettings, Layout):
@@ -36,6 +37,8 @@ class Settings(BaseSettings, Layout):
     """The vLLM server that reranks for index versions whose reranker's runtime is "vllm"."""
     reranker_api_key: SecretStr | None = None
     """The key for the reranking server."""
+    vector_bytes: Annotated[int, Field(gt=0)] = VECTOR_BYTES
+    """Bytes of vectors that each embedder remembers, at most."""
     backup_days: int = 30
     """Days after which backups and database logs have let go of what was erased; receipts say so."""
     record_spool_bytes: int = 268_435_456

@@ -15,6 +15,7 @@ from retrieval.layout import PoolingServer
 from retrieval.models.embed_local import LocalEmbedder
 from retrieval.models.lending import Lending
 from retrieval.models.likeness import Likeness, likeness
+from retrieval.models.room import VECTOR_BYTES
 
 HASH = "hash"
 
@@ -82,24 +83,29 @@ class Embedders:
     """Opens what recipes name; versions that name the same embedder hold one together, with what it remembers.
 
     `converted` is a folder for models that their runtime takes in another form, `server` gives the vectors of recipes
-    whose runtime is "vllm".
+    whose runtime is "vllm"; each embedder remembers `held` bytes of vectors.
     """
 
-    def __init__(self, converted: Path | None = None, server: PoolingServer | None = None) -> None:
+    def __init__(
+        self, converted: Path | None = None, server: PoolingServer | None = None, held: int = VECTOR_BYTES
+    ) -> None:
         self._converted = converted
         self._server = server
+        self._bytes = held
         self._lending: Lending[Embedding, Embedder] = Lending()
 
     def open(self, recipe: Embedding) -> Embedder:
         """The recipe's embedder, loaded by whoever is first, which takes seconds; given back by `release`."""
-        return self._lending.lend(recipe, lambda: open_embedder(recipe, self._converted, self._server))
+        return self._lending.lend(recipe, lambda: open_embedder(recipe, self._converted, self._server, self._bytes))
 
     def release(self, embedder: Embedder) -> None:
         """The last who gives it back closes it; one that was not opened here is closed at once."""
         self._lending.give_back(embedder)
 
 
-def open_embedder(recipe: Embedding, converted: Path | None = None, server: PoolingServer | None = None) -> Embedder:
+def open_embedder(
+    recipe: Embedding, converted: Path | None = None, server: PoolingServer | None = None, held: int = VECTOR_BYTES
+) -> Embedder:
     """The embedder a recipe names, for one holder; the package "hash" is the stand-in without a model.
 
     RecipeError when the model, or what is to run it, is not what the recipe says.
@@ -107,14 +113,14 @@ def open_embedder(recipe: Embedding, converted: Path | None = None, server: Pool
     if recipe.package == HASH:
         return HashEmbedder(recipe.dimensions)
     if recipe.runtime != "vllm":
-        return LocalEmbedder(recipe, converted)
+        return LocalEmbedder(recipe, converted, held)
     if server is None:
         raise RecipeError(
             f"the recipe embeds by a vLLM server that has {recipe.path!r}: set TWINPIN_EMBEDDING_URL to its address"
         )
     from retrieval.models.embed_served import ServedEmbedder
 
-    return ServedEmbedder(recipe, server)
+    return ServedEmbedder(recipe, server, held)
 
 
 class HashEmbedder:

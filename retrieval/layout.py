@@ -26,6 +26,7 @@ class Layout:
     embedding_api_key: SecretStr | None
     reranker_url: str | None
     reranker_api_key: SecretStr | None
+    vector_bytes: int
     backup_days: int
 
     @property

@@ -50,7 +50,7 @@ class Place:
 def place_of(layout: Layout) -> Place:
     """Where a deployment keeps its index versions."""
     key = layout.qdrant_api_key
-    embedders = Embedders(layout.converted, layout.embedding_server)
+    embedders = Embedders(layout.converted, layout.embedding_server, layout.vector_bytes)
     rerankers = Rerankers(layout.reranking_server)
     return Place(layout.indexes, layout.qdrant_url, key.get_secret_value() if key else None, embedders, rerankers)
 

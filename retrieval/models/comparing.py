@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from retrieval.errors import EmbedderUnavailable
 from retrieval.models.batching import Batcher
 from retrieval.models.likeness import Likeness, TokenVectors, likeness
-from retrieval.models.textcache import TextCache
+from retrieval.models.textcache import BESIDE, TextCache
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 # Half the room of 32-bit floats; a cosine moves by less than 0.001.
 _Held: TypeAlias = "np.ndarray[Any, np.dtype[np.float16]]"
 
-_BYTES_HELD = 128 << 20
-_BYTES_BESIDE = 256  # of an entry: its key and the objects around the numbers
 _BATCH, _CHARACTERS_A_CORE = 32, 2_048  # a batch that nobody waits for any more goes on to its end
 
 
@@ -41,7 +39,7 @@ class Comparer:
     rounded to 16-bit floats before it is compared.
     """
 
-    def __init__(self, encode: Callable[[Sequence[str]], Sequence[TokenVectors]], *, room: int = _BYTES_HELD) -> None:
+    def __init__(self, encode: Callable[[Sequence[str]], Sequence[TokenVectors]], room: int) -> None:
         self._encode = encode
         self._held: TextCache[_Held] = TextCache(room, _bytes)
         self._batcher: Batcher[_Pair, Likeness] = Batcher(
@@ -100,4 +98,4 @@ class Comparer:
 
 
 def _bytes(held: _Held) -> int:
-    return held.nbytes + _BYTES_BESIDE
+    return held.nbytes + BESIDE

@@ -10,19 +10,21 @@ from retrieval.models.comparing import Comparer
 from retrieval.models.encoder import Encoder
 from retrieval.models.likeness import Likeness
 from retrieval.models.modelfolder import load_tokenizer, model_name, pinned_directory
+from retrieval.models.room import VECTOR_BYTES, room_of
 from retrieval.models.vectorcache import QuestionVectors, VectorCache
 
-_QUESTIONS_HELD, _PASSAGES_HELD = 4_096, 16_384
 _BATCH, _BATCH_CHARACTERS = 32, 8_192
 
 
 class LocalEmbedder:
     """The recipe's own model; refused when its files do not give the pinned digest.
 
-    `together` is how many questions at most share a batch.
+    `together` is how many questions at most share a batch, `held` the bytes of vectors that it remembers.
     """
 
-    def __init__(self, recipe: Embedding, converted: Path | None = None, *, together: int = _BATCH) -> None:
+    def __init__(
+        self, recipe: Embedding, converted: Path | None = None, held: int = VECTOR_BYTES, *, together: int = _BATCH
+    ) -> None:
         directory = pinned_directory(recipe)
         self._encoder = _open_encoder(recipe, directory, converted)
         self._tokenizer = load_tokenizer(directory)
@@ -35,8 +37,9 @@ class LocalEmbedder:
             room=_BATCH_CHARACTERS,
             most=together,
         )
-        self._questions, self._passages = QuestionVectors(_QUESTIONS_HELD), VectorCache(_PASSAGES_HELD)
-        self._comparer = Comparer(self._encoder.tokens)
+        room = room_of(held)
+        self._questions, self._passages = QuestionVectors(room.questions), VectorCache(room.passages)
+        self._comparer = Comparer(self._encoder.tokens, room.tokens)
 
     @property
     def dimensions(self) -> int:

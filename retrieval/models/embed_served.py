@@ -12,6 +12,7 @@ from retrieval.index import Embedding
 from retrieval.layout import PoolingServer
 from retrieval.models.fingerprint import PROBES, alike, fingerprint
 from retrieval.models.likeness import Likeness
+from retrieval.models.room import VECTOR_BYTES, room_of
 from retrieval.models.textcache import TextCache
 from retrieval.models.vectorcache import QuestionVectors, VectorCache
 from retrieval.models.vllm_pooling import PoolingClient, Trust
@@ -19,7 +20,7 @@ from retrieval.models.vllm_pooling import PoolingClient, Trust
 _QUESTION_SECONDS, _PASSAGES_SECONDS, _LOOK_SECONDS = 5.0, 120.0, 30.0
 _BATCH, _AT_ONCE = 64, 4
 _PAUSES = (0.2, 1.0, 5.0)  # before passages are sent once more; nobody waits for them as for a question's answer
-_QUESTIONS_HELD, _PASSAGES_HELD, _COUNTS_HELD = 4_096, 16_384, 65_536
+_COUNTS_HELD = 65_536
 
 
 class _Vector(msgspec.Struct, frozen=True):
@@ -43,13 +44,21 @@ class ServedEmbedder:
     that comes back with another model gives no vectors to an index that they do not fit.
     """
 
-    def __init__(self, recipe: Embedding, server: PoolingServer, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        recipe: Embedding,
+        server: PoolingServer,
+        held: int = VECTOR_BYTES,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         if recipe.package:
             raise RecipeError("a served embedding model has no package: set embedder.path to its name on the server")
         self._recipe = recipe
         self._client = PoolingClient(server, EmbedderUnavailable)
         self._trust = Trust(self._require_pinned, clock)
-        self._questions, self._passages = QuestionVectors(_QUESTIONS_HELD), VectorCache(_PASSAGES_HELD)
+        room = room_of(held)
+        self._questions, self._passages = QuestionVectors(room.questions), VectorCache(room.passages)
         self._counts: TextCache[int] = TextCache(_COUNTS_HELD, lambda _: 1)
         try:
             self._max_tokens = self._client.wait(self._introduced())

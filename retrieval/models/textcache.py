@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 Value = TypeVar("Value")
+BESIDE = 256  # bytes of an entry beside its value: its key and the objects around them
 
 
 class TextCache(Generic[Value]):

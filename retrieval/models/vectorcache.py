@@ -4,14 +4,14 @@ from array import array
 from collections.abc import Awaitable, Callable, Sequence
 
 from retrieval.models.flights import Flights
-from retrieval.models.textcache import TextCache, text_key
+from retrieval.models.textcache import BESIDE, TextCache, text_key
 
 
 class VectorCache:
-    """The `capacity` vectors that were used last, as 32-bit floats in memory; shared by threads."""
+    """The vectors that were used last, `room` bytes of them, as 32-bit floats; shared by threads."""
 
-    def __init__(self, capacity: int) -> None:
-        self._held: TextCache[array[float]] = TextCache(capacity, lambda _: 1)
+    def __init__(self, room: int) -> None:
+        self._held: TextCache[array[float]] = TextCache(room, _bytes)
 
     def get(self, text: str, scope: str = "") -> list[float] | None:
         """The vector of a text, if it is held in that scope."""
@@ -46,8 +46,8 @@ class VectorCache:
 class QuestionVectors:
     """Vectors of questions, each of its scope's: held, or waited for with whoever asks the same just now."""
 
-    def __init__(self, capacity: int) -> None:
-        self._held = VectorCache(capacity)
+    def __init__(self, room: int) -> None:
+        self._held = VectorCache(room)
         self._flights: Flights[list[float]] = Flights()
 
     async def get(self, text: str, scope: str, embed: Callable[[], Awaitable[list[float]]]) -> list[float]:
@@ -69,3 +69,7 @@ class QuestionVectors:
         vector = await embed()
         self._held.put(text, vector, age, scope)
         return vector
+
+
+def _bytes(held: "array[float]") -> int:
+    return held.itemsize * len(held) + BESIDE

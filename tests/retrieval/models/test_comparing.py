@@ -13,6 +13,7 @@ from retrieval.models.likeness import Likeness, TokenVectors, likeness, unit_row
 
 PASSAGES = [f"passage {n} of the house" for n in range(12)]
 ASKED = "what about the house"
+ROOM = 1 << 20
 
 
 class Model:
@@ -49,7 +50,7 @@ def model() -> Model:
 
 @pytest.fixture
 def comparer(model: Model) -> Iterator[Comparer]:
-    comparer = Comparer(model.encode)
+    comparer = Comparer(model.encode, ROOM)
     yield comparer
     model.may_end.set()
     comparer.close()
@@ -124,7 +125,7 @@ async def test_forgetting_lets_go_of_questions_and_passages(comparer: Comparer, 
 
 async def test_no_more_bytes_are_held_than_there_is_room_for(model: Model) -> None:
     each = 256 + 5 * 16 * 2  # of five words
-    comparer = Comparer(model.encode, room=4 * each)
+    comparer = Comparer(model.encode, 4 * each)
     for passage in PASSAGES:
         await comparer.compare("", [passage])
         assert comparer._held.weight <= 4 * each

@@ -42,7 +42,7 @@ async def opened(server: Double, clock: Clock | None = None, **changes: Any) -> 
     """Opened as the product does, beside the event loop."""
     where = PoolingServer(server.url, "secret")
     recipe = msgspec.structs.replace(RECIPE, **changes)
-    return await asyncio.to_thread(ServedEmbedder, recipe, where, clock or Clock())
+    return await asyncio.to_thread(ServedEmbedder, recipe, where, clock=clock or Clock())
 
 
 async def test_an_index_whose_recipe_names_it_is_embedded_by_the_server_that_is_set(

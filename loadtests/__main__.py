@@ -13,6 +13,7 @@ from deploy.local import Stack, StackError
 from deploy.sampling import DOCUMENTS, SAMPLE, caller_principals, sample_keys
 from deploy.settings import Settings
 from loadtests.apart import apart
+from loadtests.filling import HELD_BYTES, Filling
 from loadtests.plan import KINDS, SPIKE, Plan, Question, Shape, Thresholds, stages
 from loadtests.report import page
 from loadtests.watching import Watched, growth
@@ -60,13 +61,15 @@ def _run(settings: Settings, options: argparse.Namespace, report: Path) -> int:
             stack.start_scripted_engine(_TOKENS, pause_ms=_PAUSE_MS)
         stack.ingest(DOCUMENTS)
         stack.calibrate()
-        stack.serve()
+        soak, plan, file = options.shape == "soak", _plan(settings, options), settings.data / "plan.json"
+        stack.serve({"TWINPIN_VECTOR_BYTES": str(HELD_BYTES)} if soak else None)
+        plan.write(file)
+        if soak:
+            _fill(settings, stack, plan)
         with Watched(stack.pid("gateway")) as watched:
-            plan = settings.data / "plan.json"
-            _plan(settings, options).write(plan)
-            code = _locust(settings, options, plan, report)
+            code = _locust(settings, options, file, report)
     figures = json.loads((report / "figures.json").read_text("utf-8"))
-    grown = growth(watched.samples) if options.shape == "soak" else []
+    grown = growth(watched.samples) if soak else []
     broken = [*figures["broken"], *figures["failures"], *grown]
     title = f"{options.shape}, {options.users} users, {options.seconds:g} s, {options.engine} engine"
     (report / "index.html").write_text(page(title, figures["seen"], broken, watched.samples), "utf-8")
@@ -100,6 +103,12 @@ def _plan(settings: Settings, options: argparse.Namespace) -> Plan:
             refused=0.5 if options.shape == "spike" else 0.0,
         ),
     )
+
+
+def _fill(settings: Settings, stack: Stack, plan: Plan) -> None:
+    stack.say("• filling what remembers vectors")
+    dimensions = stack.board.recipes[stack.board.pins.index.stable].embedder.dimensions
+    Filling(settings.port, sorted(plan.keys.values()), plan.writer, plan.tenant, dimensions).run()
 
 
 def _locust(settings: Settings, options: argparse.Namespace, plan: Path, report: Path) -> int:

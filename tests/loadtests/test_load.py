@@ -3,8 +3,11 @@
 import asyncio
 import itertools
 import json
+import math
 import random
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +108,37 @@ def test_growth_is_told_from_noise() -> None:
     leaking = [Held(one.at, one.memory_mib + one.at / 40, one.descriptors + round(one.at / 60)) for one in noisy]
     assert [one.partition(" ")[0] for one in growth(leaking)] == ["memory", "descriptors"]
     assert "run longer" in growth(noisy[:10])[0]
+
+
+def held_for(seconds: int, memory: Callable[[float], float], rng: random.Random) -> list[Held]:
+    """Samples as they come, with the noise of a gateway that is asked."""
+    return [Held(at, 600 + memory(at) + rng.uniform(-3, 3), 40) for at in map(float, range(0, seconds, 2))]
+
+
+@pytest.mark.parametrize("seconds", [600, 1_800])
+def test_a_kibibyte_kept_of_each_request_is_growth(seconds: int) -> None:
+    """At thirty a second, as on two busy cores; and a quarter of it as well."""
+    rng = random.Random(seconds)
+    assert growth(held_for(seconds, lambda at: 30 * at / 1024, rng))
+    assert growth(held_for(seconds, lambda at: 30 * at / 1024 / 4, rng))
+    assert growth(held_for(seconds, lambda at: 0.0, rng)) == []
+
+
+def test_what_fills_for_as_long_as_it_is_watched_is_growth_and_what_is_full_early_is_none() -> None:
+    rng = random.Random(5)
+    assert growth(held_for(1_800, lambda at: 40 * (1 - math.exp(-at / 1_200)), rng))
+    assert growth(held_for(1_800, lambda at: 40 * (1 - math.exp(-at / 90)), rng)) == []
+
+
+def test_what_deleted_chunks_take_until_their_index_is_tidied_is_none() -> None:
+    """Seven MiB, given back once a quarter of an hour, wherever in it the watching begins and ends."""
+    rng = random.Random(6)
+    for begun in range(0, 1_000, 100):
+        assert growth(held_for(1_800, partial(sawtooth, begun), rng)) == []
+
+
+def sawtooth(begun: int, at: float) -> float:
+    return 7 * ((at + begun) % 1_000) / 1_000
 
 
 def test_the_report_shows_what_was_asked_and_what_was_held() -> None:

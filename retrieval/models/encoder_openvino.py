@@ -25,7 +25,7 @@ SENTENCE, TOKENS = "sentence_embedding", "token_embeddings"  # what a converted 
 _BATCH = 8  # measured: more of them together get slower again, as they leave the cache
 _TOKENS_BATCH = 2  # so much comes out of it that it leaves the cache earlier
 # The runtime keeps for good what it compiles for each shape that it is given, and the first of a shape waits for it.
-_LENGTHS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192)
+_LENGTHS = (8, 16, 24, *range(32, 256, 16), *range(256, 512, 32), *range(512, 1024, 128), *range(1024, 8193, 1024))
 
 
 class Reading(msgspec.Struct, frozen=True):

@@ -120,38 +120,26 @@ class Answering:
 
     async def _make_it(self, exchange: Exchange, draft: Draft) -> AsyncGenerator[AnswerEvent]:
         model, access = exchange.pins.model_version, access_filter(exchange.principal)
-        scope = await self._scope(exchange, access)
-        salt = self._prompting.salt(scope, exchange.pins)
-        reason = None
-        if exchange.asked.retrieval == "auto":
-            reason = await self._seek(exchange, draft, access, scope, salt)
+        reason = await self._seek(exchange, draft, access) if exchange.asked.retrieval == "auto" else None
         if reason is not None:
             words = model.manifest.prompt.abstention
             yield draft.sources()
             yield Delta(words)
             draft.verdict = draft.abstains(reason, words)
             return
-        async with self._ask(exchange, draft, scope, salt) as (prompt, pieces):
+        async with self._ask(exchange, draft, access) as (prompt, pieces):
             yield draft.sources()
             async for piece in pieces:
                 if words := draft.take(piece):
                     yield Delta(words)
         draft.verdict = _check(exchange, draft, prompt)
 
-    async def _scope(self, exchange: Exchange, access: AccessFilter) -> PermissionScope:
-        """With whom this answer may share what the engine has read; without documents SQL is not asked."""
-        if exchange.asked.retrieval == "none":
-            return access.own_scope
-        async with asyncio.timeout_at(exchange.deadline):
-            return await self._catalog.scope(access)
-
-    async def _seek(
-        self, exchange: Exchange, draft: Draft, access: AccessFilter, scope: PermissionScope, salt: str
-    ) -> Reason | None:
+    async def _seek(self, exchange: Exchange, draft: Draft, access: AccessFilter) -> Reason | None:
         """Find what the answer is to be made from; None to go on, or why not."""
         index = exchange.pins.index_version
         async with asyncio.timeout_at(exchange.deadline):
-            draft.seeks(await self._rewrite(exchange, salt))
+            scope = await self._catalog.scope(access)
+            draft.seeks(await self._rewrite(exchange, self._prompting.salt(scope, exchange.pins)))
             findings = await _find(draft.rewritten, exchange, access, scope)
         confidence = confidence_in(findings, index.recipe, index.calibration)
         draft.found(findings, confidence)
@@ -167,10 +155,12 @@ class Answering:
 
     @asynccontextmanager
     async def _ask(
-        self, exchange: Exchange, draft: Draft, scope: PermissionScope, salt: str
+        self, exchange: Exchange, draft: Draft, access: AccessFilter
     ) -> AsyncGenerator[tuple[Prompt, AsyncIterator[Piece]]]:
         """Ask the model, or the fallback that is pinned where no engine takes the question for it."""
         async with AsyncExitStack() as stack:
+            scope = await self._scope(exchange, access)
+            salt = self._prompting.salt(scope, exchange.pins)
             prompt = self._prompt(exchange, draft, salt)
             try:
                 pieces = await stack.enter_async_context(self._generate(exchange, draft, prompt, salt))
@@ -181,6 +171,13 @@ class Answering:
                 prompt = self._prompt(exchange, draft, salt)
                 pieces = await stack.enter_async_context(self._generate(exchange, draft, prompt, salt))
             yield prompt, pieces
+
+    async def _scope(self, exchange: Exchange, access: AccessFilter) -> PermissionScope:
+        """With whom this prompt may share what the engine has read, by the lists that its passages were found under."""
+        if exchange.asked.retrieval == "none":
+            return access.own_scope
+        async with asyncio.timeout_at(exchange.deadline):
+            return await self._catalog.scope(access)
 
     def _prompt(self, exchange: Exchange, draft: Draft, salt: str) -> Prompt:
         """What was found stands in the order of its markers from here on."""

@@ -69,8 +69,8 @@ class Finder:
         rest needs more. Unless it is to be `confident`, confidence is 0.0 and costs nothing. With whom it may share
         what is embedded for it is asked of the catalog where it is not `known`.
         """
-        clock, since = _Clock(), self._embedder.age
         scope = (known or await self._catalog.scope(access)).key
+        clock, since = _Clock(), self._embedder.age
         wanted = max(limit * (_NEIGHBOURS if self._recipe.packing else 1), self._pairs)
         query, *before = await asyncio.gather(*(self._query(one, scope, wanted) for one in (question, *earlier)))
         clock.lap("embed")

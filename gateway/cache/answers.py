@@ -13,7 +13,7 @@ from gateway.cache.entry import Entry, decoded, encoded
 from gateway.cache.names import Names
 from gateway.cache.store import ANY, Kept, Store
 from gateway.telemetry.metrics import Metrics
-from retrieval.acl import AccessFilter, access_filter
+from retrieval.acl import AccessFilter, PermissionScope, access_filter
 from retrieval.catalog import Catalog, Passage
 from retrieval.errors import CatalogError, IndexBehind
 from retrieval.findings import Findings
@@ -25,11 +25,15 @@ Freshness = Literal["strict", "ttl"]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a model's answer to a caller's question is on this day; `sequence` is the tenant's when it was asked."""
+    """Where a model's answer to a caller's question is on this day.
+
+    `sequence` is the tenant's when it was asked, `scope` the caller's then.
+    """
 
     name: str
     model: str
     access: AccessFilter
+    scope: PermissionScope
     recipe: IndexRecipe
     sequence: int
     today: date
@@ -70,7 +74,7 @@ class Answers:
             return None
         scope = await self._catalog.scope(access)
         name = self._names.answer(exchange.asked, scope, pins, today)
-        return Place(name, pins.model, access, pins.index_version.recipe, standing.value, today)
+        return Place(name, pins.model, access, scope, pins.index_version.recipe, standing.value, today)
 
     async def find(self, place: Place, max_age: int | None) -> Made | None:
         """An answer that a cold run could give this caller now, not older than `max_age` seconds."""
@@ -113,7 +117,7 @@ class Answers:
         either finds this one or is found out here.
         """
         refused = _refused(draft) if exchange.pins.model == place.model else "fallback"
-        if refused is None and self.strict and not await self._unchanged(place):
+        if refused is None and not await self.unchanged(place):
             refused = "changed"
         if refused is None:
             refused = await self._put(place, draft.made())
@@ -133,8 +137,14 @@ class Answers:
                 await self._store.drop(tenant, place.name)
         return None if confirmed else "changed"
 
-    async def _unchanged(self, place: Place) -> bool:
-        return (await self._catalog.standing(place.recipe.name, place.access.tenant)).value == place.sequence
+    async def unchanged(self, place: Place, *sharing: AccessFilter) -> bool:
+        """Whether nothing of the tenant's has changed meanwhile; by `ttl`, no list that tells these callers apart.
+
+        Names are never taken from a scope: who has the same one as before had it throughout.
+        """
+        if self.strict:
+            return (await self._catalog.standing(place.recipe.name, place.access.tenant)).value == place.sequence
+        return all([await self._catalog.scope(one) == place.scope for one in (place.access, *sharing)])
 
 
 def _told(passage: Passage) -> tuple[object, ...]:

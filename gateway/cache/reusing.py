@@ -15,6 +15,7 @@ from gateway.cache.answers import Answers, Place
 from gateway.cache.flights import Flight, Flights
 from gateway.metering import Tab
 from gateway.telemetry.metrics import Metrics
+from retrieval.acl import access_filter
 
 Make: TypeAlias = Callable[[Exchange, Draft], AsyncGenerator[AnswerEvent]]
 """Tells sources and words of an answer; its draft has the verdict at the end."""
@@ -81,6 +82,12 @@ class Reusing:
         async with asyncio.timeout_at(exchange.deadline):
             await self._answers.keep(place, exchange, draft)
 
+    async def _may_share(self, flight: Flight, place: Place) -> bool:
+        """Whether what was found for its first caller is what would be found for this one, and may be shown to them."""
+        first = access_filter(flight.exchange.principal)
+        confirmed = await self._answers.confirms(place, flight.draft.findings)
+        return confirmed and await self._answers.unchanged(place, first)
+
     async def _share(
         self, flight: Flight, place: Place, exchange: Exchange, draft: Draft, make: Make
     ) -> AsyncGenerator[AnswerEvent]:
@@ -89,8 +96,8 @@ class Reusing:
             async for event in events:
                 if isinstance(event, Sources):
                     async with asyncio.timeout_at(exchange.deadline):
-                        confirmed = await self._answers.confirms(place, flight.draft.findings)
-                    if not confirmed:
+                        shared = await self._may_share(flight, place)
+                    if not shared:
                         break
                     self._metrics.cache("hit", "shared")
                     draft.joins(flight.draft)

@@ -11,16 +11,18 @@ from deploy.keys import create_key
 from serving.errors import EngineAborted
 from serving.scripted import Script
 from tests.gateway.house import REFUND, REFUND_QUESTION, events, make_house
+from tests.gateway.librarians import BADGE
 from tests.gateway.test_live import Live, serving, until
 
 CROWD = 32
 
 
 @pytest.fixture
-async def live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Live]:
-    """A gateway that has learnt already how many answers its engine takes."""
+async def live(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Live]:
+    """A gateway that has learnt already how many answers its engine takes; its settings are the test's."""
     monkeypatch.setattr("gateway.limits.concurrency._FIRST", 2 * CROWD)
-    house = make_house(tmp_path, max_concurrency=2 * CROWD, cache="process")
+    settings = getattr(request, "param", {})
+    house = make_house(tmp_path, max_concurrency=2 * CROWD, cache="process", **settings)
     house.keys["root"] = create_key(house.settings.keys, tenant="acme", subject="root", groups=[], scopes=["admin"])
     async with serving(house) as running:
         running.house.model.gate = asyncio.Event()
@@ -117,6 +119,26 @@ async def test_others_who_ask_the_same_do_not_share(live: Live) -> None:
     go_on(live)
     answers = await asyncio.gather(*asking)
     assert [one.headers["x-twinpin-cache"] for one in answers] == ["miss", "hit"] * 3
+
+
+@pytest.mark.parametrize("live", [{"cache_freshness": "ttl"}], indirect=True)
+async def test_colleagues_whom_a_list_tells_apart_meanwhile_do_not_share(live: Live) -> None:
+    """What is found for the one from then on is not what would be found for the other."""
+    (first,) = at_once(live, 1)
+    await flying(live, 1)
+    (colleague,) = at_once(live, 1, caller="asker")
+    await until(lambda: live.house.limits.in_flight == 2)
+    assert len(live.house.generator.exchanges) == 1, "the control: they share"
+    secret = {"text": BADGE, "access": {"allow": ["group:staff"], "deny": ["user:ana"]}}
+    told = await live.client.put("/v1/documents/badge.md?tenant=acme", json=secret, headers=live.house.headers("root"))
+    assert told.status_code == 201
+    (late,) = at_once(live, 1, caller="asker")
+    await until(lambda: len(live.house.generator.exchanges) == 2)
+    go_on(live)
+    answers = await asyncio.gather(first, colleague, late)
+    assert [one.headers["x-twinpin-cache"] for one in answers] == ["miss", "hit", "miss"]
+    again = [await live.ask(caller=caller) for caller in ("ana", "asker")]
+    assert [one.headers["x-twinpin-cache"] for one in again] == ["miss", "miss"], "neither was kept for all of them"
 
 
 async def test_a_wish_for_a_new_answer_is_not_given_one_that_is_on_its_way(live: Live) -> None:

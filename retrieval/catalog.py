@@ -41,6 +41,7 @@ from retrieval.sql.tables import (
     changes,
     contents,
     documents,
+    listed_names,
     marks,
     originals,
     pieces,
@@ -69,7 +70,7 @@ __all__ = [
 
 _NAMES_AT_ONCE = 1_000  # of a statement with a parameter for each
 _THERE: sa.Select[*tuple[Any, ...]] = sa.select(
-    *(sa.exists(sa.select(table.c.tenant)) for table in (documents, contents, pieces, sequences, marks))
+    *(sa.exists(sa.select(table.c.tenant)) for table in (documents, contents, pieces, sequences, marks, listed_names))
 )
 _SEQUENCE: sa.Select[*tuple[Any, ...]] = sa.select(sequences.c.value).where(
     sequences.c.tenant == sa.bindparam("tenant")
@@ -103,7 +104,7 @@ class Catalog(Ledger):
         return list(passages(refs, rows, access, index))
 
     async def scope(self, access: AccessFilter) -> PermissionScope:
-        """The same for all to whom the same documents of the tenant are permitted; not always for all of them."""
+        """Callers who share it are permitted the same documents; some who are permitted the same do not share it."""
         return scope_of(access, await self.database.consult(listed(self.database.dialect), looked_up(access)))
 
     async def check(self) -> None:

@@ -22,7 +22,7 @@ async def list_names(connection: AsyncConnection, accesses: Iterable[Access]) ->
     None is ever taken away: one too many keeps callers apart who might share, one too few would join some who differ.
     """
     listed = {
-        (access.tenant, digest(name), side)
+        (access.tenant, digest(access.tenant, name), side)
         for access in accesses
         for side in get_args(Side)
         for name in getattr(access, side)
@@ -47,7 +47,8 @@ def listed(dialect: str) -> sa.Select[Any]:
 
 def looked_up(access: AccessFilter) -> dict[str, Any]:
     """The statement's parameters; a caller may be denied by every name that lets them in."""
-    return {"tenant": access.tenant, "digests": msgspec.json.encode(sorted(map(digest, access.denied_as))).decode()}
+    digests = sorted(digest(access.tenant, name) for name in access.denied_as)
+    return {"tenant": access.tenant, "digests": msgspec.json.encode(digests).decode()}
 
 
 def scope_of(access: AccessFilter, rows: Collection[Any]) -> PermissionScope:
@@ -55,11 +56,13 @@ def scope_of(access: AccessFilter, rows: Collection[Any]) -> PermissionScope:
     found: Mapping[Side, set[str]] = {"allow": set(), "deny": set()}
     for side, name in rows:
         found[side].add(name)
-    sides = ({name for name in access.denied_as if digest(name) in found[side]} for side in get_args(Side))
+    sides = (
+        {name for name in access.denied_as if digest(access.tenant, name) in found[side]} for side in get_args(Side)
+    )
     return access.scope(*sides)
 
 
 @lru_cache(maxsize=16_384)
-def digest(name: str) -> str:
-    """A name as it is kept: of one length, and nothing that an erasure of people has to reach."""
-    return hashlib.sha256(name.encode()).hexdigest()
+def digest(tenant: str, name: str) -> str:
+    """A name as it is kept: of one length, whatever it is, and not the same in another tenant."""
+    return hashlib.sha256(f"{len(tenant)}:{tenant}{name}".encode()).hexdigest()

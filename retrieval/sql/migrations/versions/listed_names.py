@@ -21,9 +21,11 @@ def upgrade() -> None:
         sa.Column("side", NAME, nullable=False),
         sa.PrimaryKeyConstraint("tenant", "digest", "side"),
     )
+    if op.get_bind().dialect.name == "postgresql":  # on SQLite nobody else writes meanwhile
+        op.execute("LOCK TABLE documents IN SHARE MODE")
     found = op.get_bind().execute(sa.text("SELECT DISTINCT tenant, allow, deny FROM documents")).all()
     listed = {
-        (tenant, hashlib.sha256(name.encode()).hexdigest(), side)
+        (tenant, hashlib.sha256(f"{len(tenant)}:{tenant}{name}".encode()).hexdigest(), side)
         for tenant, allow, deny in found
         for side, names in (("allow", allow), ("deny", deny))
         for name in json.loads(names)

@@ -171,7 +171,12 @@ class LiveIndex:
             return await self.store.rewrite()
 
     async def tidy(self) -> bool:
-        """Let the store give back what deleted chunks take, if that is much; writes wait, reads go on."""
+        """Let the store give back what deleted chunks take, if that is much; writes wait, reads go on.
+
+        Not now where somebody writes: there will be another time.
+        """
+        if self._writing.locked():
+            return False
         async with self._writing:
             return await self.store.tidy()
 

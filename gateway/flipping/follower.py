@@ -43,20 +43,25 @@ class Follower:
 
     async def look(self) -> None:
         """Bring up to date what is behind; a version that cannot be holds up none of the others."""
+        await self._look_after_each()
+        if self.indexes.leaving() and not self.indexes.changing.locked():
+            try:
+                async with self.indexes.changing, self.quiet():
+                    await self.indexes.close_leaving()
+            finally:
+                set_apart_anew()
+
+    async def _look_after_each(self) -> None:
+        """By itself, so that nothing here still holds one that leaves."""
         for index in self.indexes.retained():
             try:
                 await self._follow(index)
-                if await index.tidy():
-                    _log.info("index_tidied", index=index.name)
             except RetrievalError as error:
                 self._note(index.name, error)
             else:
                 self.troubles.pop(index.name, None)
                 self.heard(index.name, time.time())
-        if self.indexes.leaving() and not self.indexes.changing.locked():
-            async with self.indexes.changing, self.quiet():
-                await self.indexes.close_leaving()
-            set_apart_anew()
+            await self._tidy(index)
 
     async def _follow(self, index: LiveIndex) -> None:
         """Whoever commits new content writes it to the serving version, which is only behind for a fault."""
@@ -67,6 +72,13 @@ class Follower:
             return
         async with self.quiet():
             await index.follow()
+
+    async def _tidy(self, index: LiveIndex) -> None:
+        try:
+            if await index.tidy():
+                _log.info("index_tidied", index=index.name)
+        except RetrievalError as error:  # it goes on as it is
+            _log.error("index_not_tidied", index=index.name, reason=str(error))
 
     def _note(self, name: str, error: RetrievalError) -> None:
         if self.troubles.get(name) != str(error):

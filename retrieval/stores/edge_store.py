@@ -35,6 +35,7 @@ from retrieval.stores.shard import DENSE, SPARSE, engine
 _CONDITIONS = 1024  # kept: a caller's come with each query, and to make one takes longer than to look it up
 _TURN = 64  # chunks written at a stretch: some milliseconds
 _MANY = 1_024  # deleted chunks, which go on taking some 7 KiB of memory each
+_MOST = 20_000  # chunks whose copying takes seconds: revocations and flips wait for it
 Condition: TypeAlias = (
     qe.FieldCondition
     | qe.IsEmptyCondition
@@ -151,7 +152,7 @@ class EdgeStore:
 
     async def tidy(self) -> bool:
         """The engine uses no place again, and merging segments gives none back."""
-        if self._gone < _MANY or self._gone < await self.count():
+        if self._gone < _MANY or await self.count() > min(self._gone, _MOST):
             return False
         await self.rewrite()
         return True

@@ -79,8 +79,11 @@ async def copy(shard: qe.EdgeShard, directory: Path, dimensions: int) -> None:
             await asyncio.sleep(0)
         engine(draft.flush)
         _require_whole(_held(shard), _held(draft))
-    finally:
+    except BaseException:
         engine(draft.close)
+        shutil.rmtree(directory / _DRAFT, ignore_errors=True)  # maybe for want of room
+        raise
+    engine(draft.close)
 
 
 def replace(shard: qe.EdgeShard, directory: Path, dimensions: int) -> qe.EdgeShard:

@@ -46,6 +46,8 @@ class Filling:
         access = {"tenant": self.tenant, "allow": ["user:load"], "deny": []}
         made = self._sent("PUT", name, {"title": name, "text": text, "access": access})
         self._sent("DELETE", name, None)
+        if not made["chunks"]:
+            raise ValueError(f"{name} became no chunk, so that nothing would ever be full")
         return int(made["chunks"])
 
     def _sent(self, method: str, name: str, body: dict[str, object] | None) -> dict[str, int]:

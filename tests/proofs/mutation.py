@@ -86,8 +86,12 @@ def tried(mutant: Mutant) -> tuple[list[str], list[str]]:
     without = ("cacheprovider", "unraisableexception", "threadexception")
     options = ["-x", "--tb=short", "--assert=plain", "-p", "pytest_asyncio.plugin", "-p", "pytest_socket"]
     options += [part for name in without for part in ("-p", f"no:{name}")]
+    code: int = pytest.ExitCode.OK
     with redirect_stdout(said), redirect_stderr(said):
-        code = pytest.main([*options, mutant.caught_by], plugins=[heard])
+        for _ in range(mutant.tries):
+            code = pytest.main([*options, mutant.caught_by], plugins=[heard])
+            if code != pytest.ExitCode.OK:
+                break
     if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
         heard.broken.append(said.getvalue())
     if mutant.module not in sys.modules:
